@@ -1,0 +1,7 @@
+"""Errors a user can cause or mend."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """A problem the user can mend: one sentence that says what is wrong and names the fix, shown without a traceback."""
