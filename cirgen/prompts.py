@@ -1,0 +1,179 @@
+"""Versioned prompt templates: one Markdown file each, front matter first, then a Jinja2 body rendered in a sandbox.
+
+A row of a corpus carries the hash of the template that made it, so a body may never change under an unchanged version:
+shipped templates are held to `prompts.lock`, a user's own to the hashes that the run folder remembers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from jinja2 import StrictUndefined, TemplateError, meta
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cirgen.errors import UserError
+from cirgen.resources import data_folder
+
+Task = Literal["caption", "change", "rewrite", "template", "judge", "pick"]
+LOCK_NAME = "prompts.lock"
+
+_ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+
+class Prompt(BaseModel):
+    """A prompt template: what is asked, of which images, with which slots."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    version: int
+    task: Task
+    images: int
+    """Number of images the model sees."""
+    slots: tuple[str, ...]
+    note: str
+    author: str
+    body: str
+    examples: tuple[str, ...] = ()
+    """In-context examples to draw from."""
+    intents: dict[str, str] = {}
+    """Intent name to the words that ask for it."""
+
+    @property
+    def reference(self) -> str:
+        """Return `name@version`, the way recipes and rows name a prompt."""
+        return f"{self.name}@{self.version}"
+
+    @cached_property
+    def hash(self) -> str:
+        """Return the sha256 of everything that can reach the model: body, examples and intents."""
+        content = {"body": self.body, "examples": self.examples, "intents": self.intents}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def render(self, **values: object) -> str:
+        """Fill the slots.
+
+        Raises:
+            UserError: a slot has no value, or the rendered prompt is empty.
+        """
+        missing = [slot for slot in self.slots if slot not in values or values[slot] is None]
+        if missing:
+            raise UserError(
+                f"Prompt '{self.reference}' needs {', '.join(missing)}, which these rows do not have; "
+                "choose another prompt or a source that fills the slot."
+            )
+        try:
+            text = _ENVIRONMENT.from_string(self.body).render({slot: values[slot] for slot in self.slots}).strip()
+        except TemplateError as error:
+            raise UserError(f"Prompt '{self.reference}' cannot be rendered: {error}; mend its body.") from error
+        if not text:
+            raise UserError(f"Prompt '{self.reference}' renders empty for {values}; mend its body or its slots.")
+        return text
+
+
+def parse_prompt(text: str, origin: str) -> Prompt:
+    """Parse a prompt file; `origin` names it in errors."""
+    parts = text.split("---\n", 2)
+    if len(parts) != 3 or parts[0].strip():
+        raise UserError(f"{origin} has no front matter; begin it with '---', the fields, and '---'.")
+    try:
+        prompt = Prompt.model_validate({**_front_matter(parts[1], origin), "body": parts[2].strip()})
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise UserError(f"The front matter of {origin} is wrong ({problems}); mend those fields.") from error
+    _check_slots(prompt, origin)
+    return prompt
+
+
+def _front_matter(text: str, origin: str) -> dict[str, Any]:
+    from ruamel.yaml import YAML, YAMLError
+
+    try:
+        fields = YAML(typ="safe").load(text)
+    except YAMLError as error:
+        raise UserError(f"The front matter of {origin} is not YAML: {error}") from error
+    if not isinstance(fields, dict):
+        raise UserError(f"The front matter of {origin} has no fields; give it name, version, task, images and slots.")
+    return fields
+
+
+def _check_slots(prompt: Prompt, origin: str) -> None:
+    try:
+        used = meta.find_undeclared_variables(_ENVIRONMENT.parse(prompt.body))
+    except TemplateError as error:
+        raise UserError(f"The body of {origin} is not a Jinja2 template: {error}") from error
+    undeclared = sorted(used - set(prompt.slots))
+    if undeclared:
+        raise UserError(f"{origin} uses {', '.join(undeclared)} without listing it under 'slots'; add it there.")
+
+
+@cache
+def load_prompt(reference: str, folder: Path | None = None) -> Prompt:
+    """Load a prompt by `name` (newest version), `name@version`, or path of a `.md` file.
+
+    Args:
+        reference: which prompt.
+        folder: where shipped templates lie; the package's own by default.
+
+    Raises:
+        UserError: no such prompt or version, or a shipped body that changed under its version.
+    """
+    if reference.endswith(".md"):
+        return _from_file(Path(reference).expanduser())
+    folder = folder or data_folder("prompts")
+    name, _, version = reference.partition("@")
+    candidates = {prompt.version: prompt for prompt in list_prompts(folder) if prompt.name == name}
+    if not candidates:
+        raise UserError(f"No prompt is called '{name}'{_suggestion(name, folder)}; see `cirgen prompts ls`.")
+    if version and (not version.isdigit() or int(version) not in candidates):
+        known = ", ".join(f"{name}@{v}" for v in sorted(candidates))
+        raise UserError(f"Prompt '{name}' has no version {version}; choose one of {known}.")
+    prompt = candidates[int(version) if version else max(candidates)]
+    check_lock(prompt, read_lock(folder), folder / LOCK_NAME)
+    return prompt
+
+
+def _from_file(path: Path) -> Prompt:
+    if not path.is_file():
+        raise UserError(f"There is no prompt file at {path}; correct the path, or name a shipped prompt.")
+    return parse_prompt(path.read_text(encoding="utf8"), str(path))
+
+
+def _suggestion(name: str, folder: Path) -> str:
+    from rapidfuzz import process
+
+    match = process.extractOne(name, sorted({p.name for p in list_prompts(folder)}), score_cutoff=60)
+    return f" (did you mean '{match[0]}'?)" if match else ""
+
+
+@cache
+def list_prompts(folder: Path | None = None) -> tuple[Prompt, ...]:
+    """Return every shipped prompt, by name, then version."""
+    files = sorted((folder or data_folder("prompts")).glob("*.md"))
+    return tuple(sorted((_from_file(path) for path in files), key=lambda p: (p.name, p.version)))
+
+
+def read_lock(folder: Path) -> dict[str, str]:
+    """Return the locked hashes, `name@version` to sha256; empty where the folder has no lock."""
+    path = folder / LOCK_NAME
+    return json.loads(path.read_text(encoding="utf8")) if path.is_file() else {}
+
+
+def check_lock(prompt: Prompt, locked: Mapping[str, str], lock_origin: Path) -> None:
+    """Refuse a prompt whose text changed under an unchanged version.
+
+    Raises:
+        UserError: with both ways out.
+    """
+    expected = locked.get(prompt.reference, prompt.hash)
+    if expected != prompt.hash:
+        raise UserError(
+            f"The text of prompt '{prompt.reference}' changed under an unchanged version ({lock_origin} remembers another): "
+            f"either restore the text, or raise its version to {prompt.version + 1}."
+        )

@@ -1,0 +1,43 @@
+"""Where prompts, recipes, presets and the card template lie, in a wheel and in a checkout alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cirgen.errors import UserError
+
+PACKAGE = Path(__file__).resolve().parent
+SHIPPED_PREFIX = "cirgen:"
+"""A path or model name that starts with this names something that ships with the package, e.g. `cirgen:mllm`."""
+
+_SHIPPED = {
+    "images": PACKAGE / "world" / "images",
+    "mllm": PACKAGE / "world" / "models" / "mllm",
+    "filter-encoder": PACKAGE / "world" / "models" / "filter-encoder",
+    "judge-encoder": PACKAGE / "world" / "models" / "judge-encoder",
+}
+
+
+def data_folder(kind: str) -> Path:
+    """Return the folder of `prompts`, `recipes`, `presets` or `cards`: package data in a wheel, the checkout's otherwise."""
+    packaged = PACKAGE / "_data" / kind
+    if packaged.is_dir():
+        return packaged
+    checkout = PACKAGE.parent / ("benchmark/presets" if kind == "presets" else kind)
+    if checkout.is_dir():
+        return checkout
+    raise UserError(f"The folder of {kind} is missing from this installation; reinstall with `pip install cirgen`.")
+
+
+def local_path(name: str) -> Path:
+    """Turn a path of a recipe into a local path; `cirgen:NAME` is what ships with the package.
+
+    Raises:
+        UserError: nothing of that name ships.
+    """
+    if not name.startswith(SHIPPED_PREFIX):
+        return Path(name).expanduser()
+    shipped = name.removeprefix(SHIPPED_PREFIX)
+    if shipped not in _SHIPPED:
+        raise UserError(f"Nothing called '{name}' ships with cirgen; choose one of {', '.join(_SHIPPED)}.")
+    return _SHIPPED[shipped]
