@@ -74,7 +74,12 @@ OUTFITS: dict[str, str] = {
     "shirt and tie": "tie",
 }
 
-GLASSES: dict[str, str] = {"round glasses": "round", "square glasses": "square", "sunglasses": "shades", "visor": "visor"}
+GLASSES: dict[str, str] = {
+    "round glasses": "round",
+    "square glasses": "square",
+    "sunglasses": "shades",
+    "visor": "visor",
+}
 BEARDS: dict[str, str] = {"full beard": "full", "mustache": "mustache", "goatee": "goatee"}
 OBJECT_KINDS = ("ball", "box", "star")
 MAX_COUNT = 4
@@ -101,16 +106,16 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute("head", ("short", "curly", "mohawk", "long", "beanie"), (*HAIRSTYLES, *HATS), (*HAIRSTYLES, *HATS)),
     Attribute("hair_color", ("black", "blond", "green"), tuple(HAIR_PALETTE), tuple(HAIR_PALETTE)),
     Attribute("hat_color", _SIX, _TEN, _ALL),
-    Attribute("outfit", ("plain shirt", "striped shirt", "hoodie"), tuple(OUTFITS), tuple(OUTFITS)),
+    Attribute("outfit", tuple(OUTFITS), tuple(OUTFITS), tuple(OUTFITS)),
     Attribute("shirt_color", _SIX, _TEN, _ALL),
-    Attribute("pants_color", ("blue",), ("blue", "brown", "grey", "black", "green", "purple"), _ALL),
-    Attribute("shoes_color", ("white",), ("white", "black", "red", "blue", "yellow", "pink"), _ALL),
-    Attribute("glasses", (NONE, "sunglasses"), (NONE, *GLASSES), (NONE, *GLASSES)),
+    Attribute("pants_color", ("blue", "brown", "black"), ("blue", "brown", "grey", "black", "green", "purple"), _ALL),
+    Attribute("shoes_color", ("white", "red", "black"), ("white", "black", "red", "blue", "yellow", "pink"), _ALL),
+    Attribute("glasses", (NONE, "square glasses", "sunglasses"), (NONE, *GLASSES), (NONE, *GLASSES)),
     Attribute("beard", (NONE, "full beard"), (NONE, *BEARDS), (NONE, *BEARDS)),
-    Attribute("background", ("sky", "rose", "mint"), tuple(BACKGROUND_PALETTE), tuple(BACKGROUND_PALETTE)),
+    Attribute("background", tuple(BACKGROUND_PALETTE), tuple(BACKGROUND_PALETTE), tuple(BACKGROUND_PALETTE)),
     Attribute("object_kind", (NONE,), (NONE, *OBJECT_KINDS), (NONE, *OBJECT_KINDS)),
     Attribute("object_color", ("red",), ("red", "yellow", "green", "blue", "purple"), _ALL),
-    Attribute("object_count", ("0",), ("1", "2", "3", "4"), ("1", "2", "3", "4")),
+    Attribute("object_count", ("1",), ("1", "2", "3", "4"), ("1", "2", "3", "4")),
 )
 
 HELD_OUT_PAIRS: tuple[tuple[tuple[str, str], tuple[str, str]], ...] = (
