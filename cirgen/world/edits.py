@@ -23,10 +23,10 @@ class Edit:
 
 
 def edits(reference: Figure, target: Figure) -> list[Edit]:
-    """Return the edits that together turn `reference` into `target`, in attribute order; a swap counts as two recolors."""
+    """Return the edits that together turn `reference` into `target`, a swap as two recolors."""
     changed = set(reference.differences(target))
     return [
-        *_head_edits(reference, target, changed),
+        *_head_edits(target, changed),
         *_clothes_edits(changed),
         *_absence_edits(reference, target, changed),
         *_background_edits(changed),
@@ -84,7 +84,7 @@ def _edit(kind: EditKind, part: str, changed: set[str], names: tuple[str, ...]) 
     return Edit(kind, (part,), tuple(name for name in names if name in changed))
 
 
-def _head_edits(reference: Figure, target: Figure, changed: set[str]) -> list[Edit]:
+def _head_edits(target: Figure, changed: set[str]) -> list[Edit]:
     part = part_of("head", target.head)
     names = ("head", "hair_color", "hat_color")
     if "head" in changed:

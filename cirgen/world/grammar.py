@@ -11,7 +11,8 @@ __all__ = ["INTENTS", "STYLE", "caption", "change"]
 
 STYLE = Style(
     tongue="first",
-    plain_share=1.0,
+    plain_share=0.0,
+    article_share=1.0,
     recolor=(
         "make {subject} {color}",
         "change {subject} to {color}",
@@ -100,7 +101,7 @@ STYLE = Style(
         "replace": (("give it {new}", "{new}"), ("replace {old} with {new}", "{old} with {new}")),
     },
     joins=((", ", " and "), (", ", ", "), (" and ", " and "), ("; ", "; "), (", ", ", then "), (". ", ". ")),
-    openings=("please ", "now ", "same but ", "just ", "instead, ", "this one but "),
+    openings=("please ", "same but ", "just ", "instead, ", "this one but "),
     opening_share=0.2,
     captions=(
         "a toy figure|with:head glasses beard|wearing:top pants shoes|on:background|next to:object",

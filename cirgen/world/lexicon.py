@@ -1,4 +1,4 @@
-"""The words for every attribute value, in two tongues: the first grammar's, and the second's, which training never shows.
+"""The words for every attribute value, in two tongues: the first grammar's, and the second's, never seen in training.
 
 A phrase belongs to one (attribute, value) and to one tongue. A phrase that ends in `_` is an adjective: `_` is where a
 colour and the noun go ("curly _" becomes "curly black hair"); every other phrase is a noun, plural if it ends in `s`.

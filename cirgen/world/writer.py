@@ -9,7 +9,6 @@ from typing import Literal
 
 from cirgen.world.edits import (
     Edit,
-    color_set_by,
     copy_sources,
     edits,
     puts_on_hat,
@@ -38,6 +37,7 @@ INTENTS = ("attribute", "addition", "removal", "relation", "count")
 
 _RELATIVE_SHARE = 0.5  # of the edits that can be said relative to the reference, so many are
 _ELLIPSIS_SHARE = 0.5  # of the runs of like edits, so many share one verb ("remove the hat and the glasses")
+_KIND_SHARE = 0.5  # of the parts that a text takes up, so many are called by their kind ("the beanie", not "the hat")
 _MASS_NOUNS = ("hair", "facial hair", "hairdo", "headgear", "eyewear")
 _SHIRTS = ("plain shirt", "striped shirt", "shirt and tie")
 
@@ -57,6 +57,8 @@ class Style:
     tongue: Literal["first", "second"]
     plain_share: float
     """Share of words taken from the plainest word of the first tongue, which people use too."""
+    article_share: float
+    """Share of articles that are said where the meaning does not hang on them."""
     recolor: Patterns
     copy: Patterns
     copied: Patterns
@@ -79,7 +81,7 @@ class Style:
     openings: Patterns
     opening_share: float
     captions: Patterns
-    """Slots: {head} {face} (with a leading separator, or empty) {clothes} {background} {objects} (or empty)."""
+    """`subject|lead:part part|lead:part...`; a lead without anything to tell is left out."""
 
 
 class Writer:
@@ -125,16 +127,19 @@ class Writer:
         return plural(noun) if figure.count > 1 else noun
 
     def thing(self, figure: Figure, part: str, said: Iterable[str], color: bool = True) -> str:
-        """Return `part` of `figure` with an article, telling the attributes `said` and what its noun cannot but tell."""
-        color_name = COLOR_ATTRIBUTE.get(part, "")
-        shade = self.color(figure, part) if color and color_name in said else ""
+        """Return `part` of `figure` with an article, telling the attributes `said` and what its noun must tell."""
+        shade = self.color(figure, part) if color and COLOR_ATTRIBUTE.get(part, "") in said else ""
         if part == "background":
-            return _article(self.kind(figure, part))
+            return self.article(self.kind(figure, part))
         if part == "object":
             return self._counted(figure, self.kind(figure, part, shade), "object_count" in said)
-        if KIND_ATTRIBUTE.get(part) in said:
-            return _article(self.kind(figure, part, shade))
-        return _article(_words(shade, self.noun(figure, part)))
+        if KIND_ATTRIBUTE.get(part, "") in said:
+            return self.article(self.kind(figure, part, shade))
+        return self.article(_words(shade, self.noun(figure, part)))
+
+    def article(self, phrase: str) -> str:
+        """Return `phrase` with its indefinite article, or terse."""
+        return _article(phrase) if self.rng.random() < self.style.article_share else phrase
 
     def _counted(self, figure: Figure, phrase: str, said: bool) -> str:
         if figure.count == 1:
@@ -142,15 +147,26 @@ class Writer:
         return f"{NUMBERS[figure.count - 1]} {phrase}" if said else phrase
 
     def given(self, figure: Figure, part: str) -> str:
-        """Return a definite name, without article, for `part` as it is: its kind ("beanie") or its general noun ("hat")."""
-        if part in KIND_ATTRIBUTE and part != "background" and (part == "object" or self.rng.random() < 0.5):
-            return self.kind(figure, part)
-        return self.noun(figure, part)
+        """Return a name, without article, for `part` as it is: its kind ("beanie") or its general noun ("hat")."""
+        return self.kind(figure, part) if self._names_kind(part) else self.noun(figure, part)
+
+    def _names_kind(self, part: str) -> bool:
+        if part not in KIND_ATTRIBUTE or part == "background":
+            return False
+        return part == "object" or self.rng.random() < _KIND_SHARE
+
+    def _before(self, figure: Figure, part: str) -> tuple[str, str]:
+        """Return a definite name of `part`, and the same without article; a general noun may be terse."""
+        if self._names_kind(part):
+            name = self.kind(figure, part)
+            return f"the {name}", name
+        name = self.noun(figure, part)
+        return (f"the {name}" if self.rng.random() < self.style.article_share else name), name
 
     # clauses
 
     def clause(self, edit: Edit, reference: Figure, target: Figure, relative: bool | None, pattern: str = "") -> str:
-        """Put one edit into words; `relative` None leaves it to chance, `pattern` overrides the choice of a pattern."""
+        """Put one edit into words; `relative` None leaves it to chance, `pattern` overrides the choice."""
         if edit.kind == "swap":
             first, second = (self.given(reference, part) for part in edit.parts)
             return self.rng.choice(self.style.swap).format(first=first, second=second)
@@ -178,11 +194,11 @@ class Writer:
 
     def _slots(self, edit: Edit, reference: Figure, target: Figure) -> dict[str, str]:
         part = edit.parts[0]
-        slots = {}
+        slots: dict[str, str] = {}
         if edit.kind != "add":
             before = part_of("head", reference.head) if "head" in edit.attributes else part
-            old = self.given(reference, before)
-            slots |= {"old": f"the {old}", "old_bare": old, "subject": f"the {old}", "be": _be(old)}
+            old, bare = self._before(reference, before)
+            slots |= {"old": old, "old_bare": bare, "subject": old, "be": _be(bare)}
         if edit.kind != "remove":
             slots["new"] = self.thing(target, part, edit.attributes)
         if edit.kind == "recolor":
@@ -226,19 +242,21 @@ class Writer:
 
     # whole texts
 
-    def change(self, reference: Figure, target: Figure, intent: str = "any") -> str | None:
-        """Return a modification text, exact and exhaustive; None if nothing changes or `intent` does not apply."""
+    def change(self, reference: Figure, target: Figure, intent: str = "any", exhaustive: bool = True) -> str | None:
+        """Return an exact modification text; None if nothing changes or `intent` does not apply."""
         found = edits(reference, target)
         swapped = with_swap(found, reference, target)
         if swapped and (intent == "relation" or (intent == "any" and self.rng.random() < _RELATIVE_SHARE)):
             found = swapped
         self.rng.shuffle(found)
-        if intent == "any":
-            return self._join(self._clauses(found, reference, target, None)) if found else None
-        fitting = [edit for edit in found if _applies(intent, edit, reference, target)]
+        fitting = [edit for edit in found if intent == "any" or _applies(intent, edit, reference, target)]
         if not fitting:
             return None
         rest = [edit for edit in found if edit != fitting[0]]
+        if not exhaustive:
+            rest = self.rng.sample(rest, self.rng.randint(0, len(rest)))
+        if intent == "any":
+            return self._join(self._clauses([fitting[0], *rest], reference, target, None))
         lead = self.clause(fitting[0], reference, target, intent == "relation", self._lead(intent, fitting[0]))
         return self._join([lead, *self._clauses(rest, reference, target, None)])
 
@@ -289,7 +307,7 @@ class Writer:
 
 
 def _fill(pattern: str, told: dict[str, str]) -> str:
-    """Fill a caption pattern: `subject|lead1:part part|lead2:part...`; a lead whose parts are all untold is left out."""
+    """Fill a caption pattern `subject|lead:part part|lead:part`, without the leads whose parts are all untold."""
     subject, *groups = pattern.split("|")
     phrases = []
     for group in groups:
@@ -351,7 +369,7 @@ def _words(*parts: str) -> str:
 
 
 def _article(phrase: str) -> str:
-    last = phrase.split()[-1]
+    last = phrase.rsplit(maxsplit=1)[-1]
     if is_plural(last) or last in _MASS_NOUNS or phrase in _MASS_NOUNS:
         return phrase
     return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"

@@ -1,0 +1,147 @@
+"""Cuts a text into the phrases that the parser knows; longest phrase first."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, NamedTuple
+
+from cirgen.world.lexicon import COLOR, LEXICON, NUMBERS, ORDINALS, PARTS, is_adjective, plural
+
+TokenKind = Literal[
+    "the", "a", "number", "ordinal", "more", "fewer", "another", "color", "adjective", "noun", "part",
+    "remove", "gone", "swap", "colors", "color word", "match", "possessive", "of", "link", "from", "instead",
+    "and", "comma", "amount", "filler",
+]  # fmt: skip
+
+
+class Token(NamedTuple):
+    """A phrase: `attribute` and `value` for nouns and adjectives, `value` for colours, parts and numbers."""
+
+    kind: TokenKind
+    attribute: str = ""
+    value: str = ""
+    plural: bool = False
+
+
+_COLOR_WORDS = ("colour", "color", "shade")
+_COMPARISONS = (
+    ("the ", " of"), ("", " of"), ("the same ", " as"), ("same ", " as"), ("of the same ", " as"),
+)  # fmt: skip
+"""What comes before and after a colour word in a comparison."""
+
+_FUNCTION_WORDS: dict[TokenKind, tuple[str, ...]] = {
+    "the": ("the", "its", "his", "her", "their", "that", "those"),
+    "a": ("a", "an", "some"),
+    "more": ("more", "additional", "extra"),
+    "fewer": ("fewer", "less"),
+    "another": ("another", "one further", "yet another"),
+    "remove": (
+        "remove", "take away", "take off", "without", "no", "no more", "drop", "get rid of", "lose", "ditch", "delete",
+        "minus", "lost", "has no", "loses", "lacks", "skip", "no longer has", "no longer wears", "does not have",
+        "strip off",
+    ),
+    "gone": ("gone", "missing", "absent", "off"),
+    "swap": ("swap", "exchange", "switch", "trade", "swapped", "exchanged", "switched", "traded", "flip", "flipped"),
+    "colors": ("colours", "colors", "shades"),
+    "color word": _COLOR_WORDS,
+    "match": (
+        "match", "matches", "matching", "like",
+        *(f"{lead}{word}{tail}" for word in _COLOR_WORDS for lead, tail in _COMPARISONS),
+    ),
+    "possessive": ("'s", "'"),
+    "of": ("of", "between", "for both"),
+    "link": ("to", "into", "with", "for", "by", "in", "as", "become", "becomes"),
+    "from": ("from",),
+    "instead": ("instead of", "rather than", "in place of", "and not", "not", "where it had", "replacing"),
+    "and": ("and", "plus", "while", "or"),
+    "comma": (
+        ",", ";", ".", "!", ":", "then", "and then", "to show", "showing", "revealing", "to reveal", "so you see",
+        "you see", "but", "also",
+    ),
+    "amount": ("the number of", "number of", "the count of", "count of", "the amount of", "amount of"),
+    "filler": (
+        # openings and the figure itself
+        "it", "this one", "this one but", "same but", "the same but", "same but with", "same toy but", "similar",
+        "similar but", "looks the same but", "this time", "this version", "figure", "the figure", "a figure",
+        "a toy figure", "toy figure", "a small toy", "a little toy", "a toy", "the toy", "toy", "character",
+        "the character", "a character", "this character", "little guy", "a little guy", "i see", "on the figure",
+        # verbs that give, and copulas
+        "should", "be", "is", "are", "has", "have", "wear", "wears", "wearing", "let", "make", "made", "change",
+        "turn", "turned", "put", "put on", "use", "give", "add", "added", "bring in", "i want", "want", "i would like",
+        "would like", "looking for", "show me", "shows", "cover", "replace", "replaced", "swap out", "recolor",
+        "dressed", "dressed in", "that has", "there should be", "there are", "there is", "there", "paint", "dye",
+        "comes", "goes", "go for", "gets", "get", "got", "can you", "could you", "move", "set", "stands", "standing",
+        # places and small words
+        "on", "on it", "next to", "next to it", "beside", "beside it", "near", "at its side", "in front of",
+        "standing on", "against", "now", "please", "just", "instead", "exactly", "only", "a total of", "in total",
+        "all", "both",
+    ),
+}  # fmt: skip
+_NUMERALS = tuple(str(number) for number in range(1, len(NUMBERS) + 1))
+
+
+def _normal(text: str) -> tuple[str, ...]:
+    """Return the words of `text`: lower case, hyphens as spaces, possessive `s'` as `s` and `'`."""
+    plain = text.lower().replace("’", "'").replace("-", " ")
+    return tuple(re.findall(r"'s\b|[a-z0-9]+|\S", plain))
+
+
+def _number_tokens() -> dict[tuple[str, ...], Token]:
+    table: dict[tuple[str, ...], Token] = {
+        (word,): Token("number", value=digit) for word, digit in zip(NUMBERS, _NUMERALS, strict=True)
+    }
+    table |= {(digit,): Token("number", value=digit) for digit in _NUMERALS}
+    table |= {(word,): Token("number", value="1") for word in ("single", "lone")}
+    return table | {(word,): Token("ordinal", value=digit) for word, digit in zip(ORDINALS, _NUMERALS, strict=True)}
+
+
+def _value_token(attribute: str, value: str, phrase: str) -> Token:
+    if attribute == COLOR:
+        return Token("color", value=value)
+    return Token("adjective" if is_adjective(phrase) else "noun", attribute, value)
+
+
+def _lexicon_tokens() -> dict[tuple[str, ...], Token]:
+    table: dict[tuple[str, ...], Token] = {}
+    for attribute, values in LEXICON.items():
+        for value, words in values.items():
+            for phrase in words.first + words.second:
+                token = _value_token(attribute, value, phrase)
+                table[_normal(phrase.removesuffix("_"))] = token
+                if attribute == "object_kind":
+                    table[_normal(plural(phrase))] = token._replace(plural=True)
+    for part, words in PARTS.items():
+        for phrase in words.first + words.second:
+            table[_normal(phrase)] = Token("part", value=part)
+            if part == "object":
+                table[_normal(plural(phrase))] = Token("part", value=part, plural=True)
+    return table
+
+
+def _table() -> dict[tuple[str, ...], Token]:
+    table = _number_tokens()
+    for kind, phrases in _FUNCTION_WORDS.items():
+        table |= {_normal(phrase): Token(kind) for phrase in phrases}
+    table[("beard",)] = Token("part", value="beard")
+    table[("glass",)] = Token("part", value="glasses")
+    table[("hairstyle",)] = Token("part", value="hair")
+    return table | _lexicon_tokens()
+
+
+_PHRASES = _table()
+_LONGEST = max(len(phrase) for phrase in _PHRASES)
+
+
+def tokens(text: str) -> list[Token] | None:
+    """Return the tokens of `text` without fillers, or None if a word belongs to no known phrase."""
+    words = _normal(text)
+    found: list[Token] = []
+    start = 0
+    while start < len(words):
+        lengths = range(min(_LONGEST, len(words) - start), 0, -1)
+        length = next((n for n in lengths if words[start : start + n] in _PHRASES), 0)
+        if not length:
+            return None
+        found.append(_PHRASES[words[start : start + length]])
+        start += length
+    return [token for token in found if token.kind != "filler"]
