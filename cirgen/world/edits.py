@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
 
+from cirgen.world.draws import PALETTE_ATTRIBUTES
 from cirgen.world.figure import HIDDEN, Figure
-from cirgen.world.lexicon import COLOR_ATTRIBUTE, KIND_ATTRIBUTE, PALETTE_ATTRIBUTES, part_of
+from cirgen.world.lexicon import COLOR_ATTRIBUTE, KIND_ATTRIBUTE, part_of
 from cirgen.world.vocabulary import NONE
 
 EditKind = Literal["add", "remove", "replace", "recolor", "count", "swap"]

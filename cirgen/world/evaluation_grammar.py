@@ -100,7 +100,7 @@ STYLE = Style(
     },
     joins=((" and ", " and "), (", ", ", "), (", ", " and "), (", also ", ", also "), (" plus ", " plus ")),
     openings=("looks the same but ", "similar but ", "same toy but ", "this time "),
-    opening_share=0.25,
+    opening_share=0.15,
     captions=(
         "little guy|in:top shoes pants|has:glasses head beard|against:background|near:object",
         "|against:background|there stands a character with:beard head glasses|wears:shoes pants top|near:object",

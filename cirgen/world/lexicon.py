@@ -126,9 +126,6 @@ COLOR_ATTRIBUTE: dict[str, str] = {
 }
 """Part to the attribute that says its colour; the colour of a background is its kind."""
 
-PALETTE_ATTRIBUTES = ("hat_color", "shirt_color", "pants_color", "shoes_color", "object_color")
-"""Attributes that share one palette, so that a colour can be copied or swapped between them."""
-
 
 def part_of(attribute: str, value: str) -> str:
     """Return the part that a figure has when kind attribute `attribute` is `value`."""

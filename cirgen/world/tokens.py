@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from cirgen.world.lexicon import COLOR, LEXICON, NUMBERS, ORDINALS, PARTS, is_adjective, plural
@@ -77,22 +78,16 @@ _FUNCTION_WORDS: dict[TokenKind, tuple[str, ...]] = {
         "all", "both",
     ),
 }  # fmt: skip
+_MORE_NOUNS = {"beard": ("beard",), "hair": ("hairstyle", "haircut"), "glasses": ("specs", "spectacles")}
+"""Nouns that neither grammar uses for a part by itself, but a model may."""
+
 _NUMERALS = tuple(str(number) for number in range(1, len(NUMBERS) + 1))
 
 
-def _normal(text: str) -> tuple[str, ...]:
+def split_words(text: str) -> tuple[str, ...]:
     """Return the words of `text`: lower case, hyphens as spaces, possessive `s'` as `s` and `'`."""
     plain = text.lower().replace("’", "'").replace("-", " ")
     return tuple(re.findall(r"'s\b|[a-z0-9]+|\S", plain))
-
-
-def _number_tokens() -> dict[tuple[str, ...], Token]:
-    table: dict[tuple[str, ...], Token] = {
-        (word,): Token("number", value=digit) for word, digit in zip(NUMBERS, _NUMERALS, strict=True)
-    }
-    table |= {(digit,): Token("number", value=digit) for digit in _NUMERALS}
-    table |= {(word,): Token("number", value="1") for word in ("single", "lone")}
-    return table | {(word,): Token("ordinal", value=digit) for word, digit in zip(ORDINALS, _NUMERALS, strict=True)}
 
 
 def _value_token(attribute: str, value: str, phrase: str) -> Token:
@@ -101,40 +96,36 @@ def _value_token(attribute: str, value: str, phrase: str) -> Token:
     return Token("adjective" if is_adjective(phrase) else "noun", attribute, value)
 
 
-def _lexicon_tokens() -> dict[tuple[str, ...], Token]:
-    table: dict[tuple[str, ...], Token] = {}
+def _with_plural(phrase: str, token: Token, countable: bool) -> Iterator[tuple[str, Token]]:
+    yield phrase.removesuffix("_"), token
+    if countable:
+        yield plural(phrase), token._replace(plural=True)
+
+
+def phrases() -> Iterator[tuple[str, Token]]:
+    """Yield every phrase that the parser knows, and its token."""
+    for kind, found in _FUNCTION_WORDS.items():
+        yield from ((phrase, Token(kind)) for phrase in found)
+    for place, digit in enumerate(_NUMERALS):
+        yield from ((word, Token("number", value=digit)) for word in (NUMBERS[place], digit))
+        yield ORDINALS[place], Token("ordinal", value=digit)
+    yield from ((word, Token("number", value="1")) for word in ("single", "lone"))
     for attribute, values in LEXICON.items():
         for value, words in values.items():
             for phrase in words.first + words.second:
-                token = _value_token(attribute, value, phrase)
-                table[_normal(phrase.removesuffix("_"))] = token
-                if attribute == "object_kind":
-                    table[_normal(plural(phrase))] = token._replace(plural=True)
+                yield from _with_plural(phrase, _value_token(attribute, value, phrase), attribute == "object_kind")
     for part, words in PARTS.items():
-        for phrase in words.first + words.second:
-            table[_normal(phrase)] = Token("part", value=part)
-            if part == "object":
-                table[_normal(plural(phrase))] = Token("part", value=part, plural=True)
-    return table
+        for phrase in (*words.first, *words.second, *_MORE_NOUNS.get(part, ())):
+            yield from _with_plural(phrase, Token("part", value=part), part == "object")
 
 
-def _table() -> dict[tuple[str, ...], Token]:
-    table = _number_tokens()
-    for kind, phrases in _FUNCTION_WORDS.items():
-        table |= {_normal(phrase): Token(kind) for phrase in phrases}
-    table[("beard",)] = Token("part", value="beard")
-    table[("glass",)] = Token("part", value="glasses")
-    table[("hairstyle",)] = Token("part", value="hair")
-    return table | _lexicon_tokens()
-
-
-_PHRASES = _table()
+_PHRASES = {split_words(phrase): token for phrase, token in phrases()}
 _LONGEST = max(len(phrase) for phrase in _PHRASES)
 
 
 def tokens(text: str) -> list[Token] | None:
     """Return the tokens of `text` without fillers, or None if a word belongs to no known phrase."""
-    words = _normal(text)
+    words = split_words(text)
     found: list[Token] = []
     start = 0
     while start < len(words):

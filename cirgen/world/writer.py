@@ -291,19 +291,16 @@ class Writer:
 
     def caption(self, figure: Figure, words: int | None = None) -> str:
         """Return one sentence that tells every visible attribute, or the most salient ones in about `words` words."""
-        said = self._salient(figure, words) if words is not None else _present(figure)
-        told = {part: self.thing(figure, part, _attributes(part)) for part in said}
         pattern = self.rng.choice(self.style.captions)
-        return _fill(pattern, told)
-
-    def _salient(self, figure: Figure, words: int) -> list[str]:
-        said: list[str] = []
+        told: dict[str, str] = {}
+        text = ""
         for part in _present(figure):
-            length = len(" ".join(self.thing(figure, name, _attributes(name)) for name in [*said, part]).split())
-            if said and length + 3 > words:
+            told[part] = self.thing(figure, part, _attributes(part))
+            longer = _fill(pattern, told)
+            if text and words is not None and len(longer.split()) > words:
                 break
-            said.append(part)
-        return said
+            text = longer
+        return text
 
 
 def _fill(pattern: str, told: dict[str, str]) -> str:
