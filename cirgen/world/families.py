@@ -1,7 +1,7 @@
 """Which figures exist for which purpose: galleries of families of siblings, and training draws kept apart from them.
 
-A family is a shared base with three or four free attributes, so that every image has dense one- and two-change
-siblings: in a gallery of independent draws a reference's nearest image would already be the target.
+A family is a shared base with four free attributes (more where they have few values), so that every image has dense
+one- and two-change siblings: among independent draws a reference's nearest image would already be the target.
 No attribute combination serves two purposes. Training purposes split all figures by a hash; the galleries of one level
 exclude one another, and training excludes the galleries of every level.
 """
@@ -18,7 +18,7 @@ from typing import NamedTuple, get_args
 
 from cirgen.errors import UserError
 from cirgen.world.draws import Values, allowed, draw_values, edited
-from cirgen.world.figure import Figure, visible
+from cirgen.world.figure import HIDDEN, Figure, visible
 from cirgen.world.render import Nuisance
 from cirgen.world.vocabulary import ATTRIBUTES, HATS, HELD_OUT_PAIRS, NONE, Level
 
@@ -36,6 +36,12 @@ SEEDS = 3
 
 _HELD_OUT_EVERY = 5
 """One family in so many shows a held-out pair of values in a part of its images; the others never do."""
+_SHARED = 0.6
+"""How far the families of a gallery prefer the same values (0 to 1): what a text states, other families show too."""
+_FREE_ATTRIBUTES = 4
+"""Free attributes of a family; with three, a family has too few images that show the same two stated values."""
+_LEADS = ("beard", "hat_color", "object_count", "background", "head", "glasses", "hair_color", "object_color")
+"""Attributes that families take turns to free, so that a gallery of ten families varies what is seldom drawn."""
 _SIBLING_TRIES = 24
 _FREE_WEIGHTS = {
     "shirt_color": 3.0,
@@ -68,7 +74,7 @@ class _Plan(NamedTuple):
     base: Values
     names: list[str]
     order: dict[str, list[str]]
-    held_out: Pair | None
+    held_out: bool
 
     def members(self, sizes: dict[str, int]) -> dict[Figure, None]:
         """Enumerate the distinct figures whose free attributes take their first `sizes` values."""
@@ -93,30 +99,30 @@ def _held_out_pair(purpose: str, level: Level, seed: int, family: int) -> Pair |
     return shown[(PURPOSES.index(purpose) + seed + family // _HELD_OUT_EVERY) % len(shown)]
 
 
-def _base(rng: random.Random, level: Level, held_out: Pair | None) -> Values:
-    """Draw the base of a family: the first half of its held-out pair, and no other held-out pair."""
-    fixed = dict([held_out[0]] if held_out else [])
+def _base(rng: random.Random, level: Level, fixed: Values, lead: str) -> Values:
+    """Draw the base of a family: it shows `fixed` and some value of the attribute `lead`, and no held-out pair."""
     while True:
         base = draw_values(rng, level) | fixed
         figure = visible(**base)
-        seen = all(getattr(figure, name) == value for name, value in fixed.items())
-        if seen and not figure.shows_held_out_pair():
+        shown = all(getattr(figure, name) == value for name, value in fixed.items())
+        if shown and getattr(figure, lead) != HIDDEN and not figure.shows_held_out_pair():
             return base
 
 
-def _free_names(rng: random.Random, base: Values, held_out: Pair | None) -> list[str]:
-    """Order the attributes that may be free in a family, the likelier first."""
+def _free_names(rng: random.Random, base: Values, lead: str) -> list[str]:
+    """Order the attributes that may be free in a family: its lead first, then the likelier first."""
     weights = _FREE_WEIGHTS | {"hat_color" if base["head"] in HATS else "hair_color": 2.0}
     if base["object_kind"] != NONE:
         weights |= _OBJECT_WEIGHTS
     keys = {name: rng.random() ** (1 / weight) for name, weight in weights.items()}
-    fixed, first = (held_out[0][0], [held_out[1][0]]) if held_out else ("", [])
-    return first + sorted(keys.keys() - {fixed, *first}, key=lambda name: -keys[name])
+    return [lead, *sorted(keys.keys() - {lead}, key=lambda name: -keys[name])]
 
 
-def _ordered_values(rng: random.Random, level: Level, held_out: Pair | None) -> dict[str, list[str]]:
+def _ordered_values(rng: random.Random, gallery: str, level: Level, held_out: Pair | None) -> dict[str, list[str]]:
     """Order every attribute's values for one family; all colours in one order, so that parts share them."""
-    rank = {value: rng.random() for attribute in ATTRIBUTES for value in attribute.hard}
+    usual = random.Random(gallery)
+    values = dict.fromkeys(value for attribute in ATTRIBUTES for value in attribute.hard)
+    rank = {value: _SHARED * usual.random() + (1 - _SHARED) * rng.random() for value in values}
     first = held_out or ()
 
     def key(name: str) -> Callable[[str], float]:
@@ -125,17 +131,28 @@ def _ordered_values(rng: random.Random, level: Level, held_out: Pair | None) -> 
     return {a.name: sorted(a.values(level), key=key(a.name)) for a in ATTRIBUTES}
 
 
+def _lead(level: Level, family: int) -> str:
+    """Return the attribute that is free in the family whatever is drawn: every one that the level varies, in turn."""
+    objects = allowed("object_kind", level) != (NONE,)
+    varied = [name for name in _LEADS if objects or not name.startswith("object_")]
+    return varied[(family - (family + _HELD_OUT_EVERY // 2) // _HELD_OUT_EVERY) % len(varied)]
+
+
 def _plan(purpose: str, level: Level, seed: int, family: int) -> _Plan:
-    rng = random.Random(f"{purpose} {level} {seed} {family}")
+    gallery = f"{purpose} {level} {seed}"
+    rng = random.Random(f"{gallery} {family}")
     held_out = _held_out_pair(purpose, level, seed, family)
-    base = _base(rng, level, held_out)
-    return _Plan(base, _free_names(rng, base, held_out), _ordered_values(rng, level, held_out), held_out)
+    fixed = dict(held_out[:1]) if held_out else {}
+    lead = held_out[1][0] if held_out else _lead(level, family)
+    base = _base(rng, level, fixed, lead)
+    names = [name for name in _free_names(rng, base, lead) if name not in fixed]
+    return _Plan(base, names, _ordered_values(rng, gallery, level, held_out), held_out is not None)
 
 
 def _family(plan: _Plan, rng: random.Random, taken: set[Figure]) -> list[Figure]:
     """Return `FAMILY_SIZE` figures, a few of them twice, and mark them as taken."""
     distinct = FAMILY_SIZE - NEAR_DUPLICATES
-    sizes = dict.fromkeys(plan.names[: rng.choice((3, 4))], 2)
+    sizes = dict.fromkeys(plan.names[:_FREE_ATTRIBUTES], 2)
     while len(free := [figure for figure in plan.members(sizes) if figure not in taken]) < distinct:
         plan.grow(sizes)
     figures = rng.sample(free, distinct)
