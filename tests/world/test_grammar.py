@@ -52,22 +52,20 @@ def test_a_phrase_has_one_meaning() -> None:
     assert [phrase for phrase, count in counts.items() if count > 1] == []
 
 
+def second_phrases() -> list[tuple[str, ...]]:
+    words = [words for table in (*LEXICON.values(), PARTS) for words in table.values()]
+    return [split_words(phrase.removesuffix("_")) for pair in words for phrase in pair.second]
+
+
 def test_the_words_of_the_second_grammar_never_occur_in_the_first() -> None:
-    tables = [*LEXICON.values(), PARTS]
-    second = [
-        split_words(phrase.removesuffix("_"))
-        for table in tables
-        for words in table.values()
-        for phrase in words.second
-    ]
+    second = second_phrases()
     for text in texts(grammar) + captions(grammar):
         words = split_words(text)
         assert not [phrase for phrase in second if contains(words, phrase)], text
 
 
 def test_the_second_grammar_uses_its_own_words_in_most_texts() -> None:
-    table = [words for values in (*LEXICON.values(), PARTS) for words in values.values()]
-    second = [split_words(phrase.removesuffix("_")) for words in table for phrase in words.second]
+    second = second_phrases()
     found = [any(contains(split_words(text), phrase) for phrase in second) for text in texts(evaluation_grammar, 500)]
     assert sum(found) / len(found) > 0.6
 
