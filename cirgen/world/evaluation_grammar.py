@@ -9,7 +9,8 @@ from __future__ import annotations
 import random
 
 from cirgen.world.figure import Figure
-from cirgen.world.writer import INTENTS, Style, Writer
+from cirgen.world.speech import Speaker, Style
+from cirgen.world.writer import INTENTS, Writer
 
 __all__ = ["INTENTS", "STYLE", "WRITTEN_BY", "caption", "change"]
 
@@ -39,7 +40,8 @@ STYLE = Style(
         "{subject} {be} the same shade as {source}",
         "{subject} {be} like {source}",
         "{subject} in {source_s} shade",
-        "{subject} of the same shade as {source}",
+        "have {subject} of the same shade as {source}",
+        "get {subject} like {source}",
     ),
     copied=("{new} of the same shade as {source}", "{new} in {source_s} shade", "{new} like {source}"),
     replace=(
@@ -112,7 +114,7 @@ STYLE = Style(
 
 def caption(figure: Figure, rng: random.Random, words: int | None = None) -> str:
     """Return one sentence about `figure`: every visible attribute, or the most salient ones in about `words` words."""
-    return Writer(STYLE, rng).caption(figure, words)
+    return Speaker(STYLE, rng).caption(figure, words)
 
 
 def change(
@@ -122,4 +124,4 @@ def change(
 
     With `exhaustive` False, some of the changes go unsaid, as people leave them.
     """
-    return Writer(STYLE, rng).change(reference, target, intent, exhaustive)
+    return Writer(STYLE, rng, reference, target).change(intent, exhaustive)

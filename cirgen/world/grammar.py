@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 
 from cirgen.world.figure import Figure
-from cirgen.world.writer import INTENTS, Style, Writer
+from cirgen.world.speech import Speaker, Style
+from cirgen.world.writer import INTENTS, Writer
 
 __all__ = ["INTENTS", "STYLE", "caption", "change"]
 
@@ -115,7 +116,7 @@ STYLE = Style(
 
 def caption(figure: Figure, rng: random.Random, words: int | None = None) -> str:
     """Return one sentence about `figure`: every visible attribute, or the most salient ones in about `words` words."""
-    return Writer(STYLE, rng).caption(figure, words)
+    return Speaker(STYLE, rng).caption(figure, words)
 
 
 def change(reference: Figure, target: Figure, rng: random.Random, intent: str = "any") -> str | None:
@@ -124,4 +125,4 @@ def change(reference: Figure, target: Figure, rng: random.Random, intent: str = 
     `intent` is "any" or one of `INTENTS` and asks that the text lead with a change of that kind. None if the figures
     are equal or no change of the pair is of that kind.
     """
-    return Writer(STYLE, rng).change(reference, target, intent)
+    return Writer(STYLE, rng, reference, target).change(intent)
