@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,8 @@ from rich.table import Table
 
 from cirgen.errors import UserError
 from cirgen.world.draws import PALETTE_ATTRIBUTES
-from cirgen.world.figure import HIDDEN, Figure
+from cirgen.world.figure import Figure
+from cirgen.world.gallery import Gallery
 from cirgen.world.vocabulary import ATTRIBUTES
 
 Ints = NDArray[np.int32]
@@ -54,19 +56,11 @@ class Solved:
     composed: float
 
 
-@dataclass(frozen=True)
-class _Gallery:
-    """Codes of the attribute values, [images, attributes]; one code for a colour in all attributes; 0 is hidden."""
+class _Coded(NamedTuple):
+    """Codes of the attribute values [images, attributes] (a colour has one code in all; 0 is hidden), and families."""
 
     codes: Ints
     families: Ints
-
-    @classmethod
-    def of(cls, figures: Sequence[Figure], families: Sequence[int]) -> _Gallery:
-        values = sorted({value for figure in figures for value in astuple(figure)} - {HIDDEN})
-        code = {HIDDEN: 0} | {value: number for number, value in enumerate(values, start=1)}
-        codes = np.array([[code[value] for value in astuple(figure)] for figure in figures], np.int32)
-        return cls(codes, np.asarray(families, np.int32))
 
 
 def _top_share(scores: Ints, positives: NDArray[np.bool_], candidates: NDArray[np.bool_]) -> Floats:
@@ -87,7 +81,7 @@ def _top_share(scores: Ints, positives: NDArray[np.bool_], candidates: NDArray[n
     return 1.0 - missed
 
 
-def _equal(gallery: _Gallery, wanted: Ints, stated: NDArray[np.bool_]) -> Ints:
+def _equal(gallery: _Coded, wanted: Ints, stated: NDArray[np.bool_]) -> Ints:
     """Count, for every query and image, the `stated` attributes of `wanted` [queries, attributes] that it shows."""
     counts = np.zeros((len(wanted), len(gallery.codes)), np.int32)
     for column in range(wanted.shape[1]):
@@ -102,7 +96,7 @@ def _sources(reference: Ints, target: Ints) -> Ints:
     return np.where(same.any(2), same.argmax(2), -1).astype(np.int32)
 
 
-def _text_scores(gallery: _Gallery, reference: Ints, target: Ints, relative: bool) -> Ints:
+def _text_scores(gallery: _Coded, reference: Ints, target: Ints, relative: bool) -> Ints:
     """Score every image by what the text states; a `relative` text says "in the hat's colour" where it can."""
     stated = (reference != target) & (target != 0)
     if not relative:
@@ -117,7 +111,7 @@ def _text_scores(gallery: _Gallery, reference: Ints, target: Ints, relative: boo
     return scores
 
 
-def _solved(gallery: _Gallery, pairs: Ints, relative: bool) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+def _solved(gallery: _Coded, pairs: Ints, relative: bool) -> tuple[Floats, Floats, NDArray[np.bool_]]:
     """Return for every pair the two oracles' probabilities, and whether neither is sure of it (composed)."""
     chunks = []
     everything = np.ones((_BATCH, gallery.codes.shape[1]), bool)
@@ -136,7 +130,7 @@ def _solved(gallery: _Gallery, pairs: Ints, relative: bool) -> tuple[Floats, Flo
     return text_shares, image_shares, composed
 
 
-def _pairs_by_changes(gallery: _Gallery) -> tuple[Ints, Ints]:
+def _pairs_by_changes(gallery: _Coded) -> tuple[Ints, Ints]:
     """Return all ordered within-family pairs [pairs, 2] of different figures, and their numbers of changes [pairs]."""
     same_family = gallery.families[:, None] == gallery.families[None]
     references, targets = np.nonzero(same_family)
@@ -146,7 +140,7 @@ def _pairs_by_changes(gallery: _Gallery) -> tuple[Ints, Ints]:
     return np.stack([references, targets], 1)[keep].astype(np.int32), changes[keep]
 
 
-def _row(name: str, gallery: _Gallery, pairs: Ints, rng: np.random.Generator, relative: bool = False) -> Solved:
+def _row(name: str, gallery: _Coded, pairs: Ints, rng: np.random.Generator, relative: bool = False) -> Solved:
     if not len(pairs):
         raise UserError(f"no pair of {name} within a family: make a larger collection, or one with families")
     scored = pairs if len(pairs) <= MOST_PAIRS else pairs[rng.choice(len(pairs), MOST_PAIRS, replace=False)]
@@ -162,7 +156,8 @@ def oracles(figures: Sequence[Figure], families: Sequence[int], seed: int = 0) -
     The last row takes the pairs of one and two changes in which a part takes the colour of another that keeps it, and
     a text that does not name it ("the shirt in the hat's colour"): the text-only oracle knows that the two agree.
     """
-    gallery = _Gallery.of(figures, families)
+    codes = Gallery([str(number) for number in range(len(figures))], figures).codes
+    gallery = _Coded(codes.astype(np.int32), np.asarray(families, np.int32))
     pairs, changes = _pairs_by_changes(gallery)
     rng = np.random.default_rng(seed)
     rows = [_row(_name(count), gallery, pairs[changes == count], rng) for count in range(1, MOST_CHANGES + 1)]
@@ -186,6 +181,6 @@ def oracle_table(rows: Sequence[Solved], title: str) -> Table:
     return table
 
 
-def as_json(rows: Sequence[Solved]) -> list[dict[str, object]]:
+def as_records(rows: Sequence[Solved]) -> list[dict[str, object]]:
     """Return the measurements as plain records."""
     return [asdict(row) for row in rows]
