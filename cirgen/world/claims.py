@@ -53,6 +53,13 @@ class Delta:
 
 
 @dataclass(frozen=True)
+class Trend:
+    """More objects (1) or fewer (-1), how many is not told."""
+
+    sign: int
+
+
+@dataclass(frozen=True)
 class Given:
     """Said of the reference in passing: `attribute` is one of `values` ("instead of *the curly hair*")."""
 
@@ -60,7 +67,7 @@ class Given:
     values: tuple[str, ...]
 
 
-Claim = Value | Among | Copy | Swap | Delta | Given
+Claim = Value | Among | Copy | Swap | Delta | Trend | Given
 Claims = tuple[Claim, ...]
 
 
@@ -87,7 +94,7 @@ def _attributes(claim: Claim) -> tuple[str, ...]:
             return (name,)
         case Swap(first, second):
             return (first, second)
-        case Delta():
+        case Delta() | Trend():
             return ("object_count",)
         case Given():
             return ()

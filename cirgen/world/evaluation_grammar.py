@@ -94,6 +94,7 @@ STYLE = Style(
         "{count} {nouns}, not {old_count}",
         "shows {count} {nouns}",
     ),
+    vague=(("has more {all_nouns}", "more {all_nouns}"), ("has fewer {all_nouns}", "less {all_nouns}")),
     ellipsis={
         "recolor": (("has {new}", "{new}"), ("{subject} {color}", "{subject} {color}")),
         "add": (("has {new}", "{new}"), ("comes with {new}", "{new}")),

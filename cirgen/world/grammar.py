@@ -95,6 +95,7 @@ STYLE = Style(
         "change the number of {all_nouns} to {count}",
         "there should be {count} {nouns}",
     ),
+    vague=((), ()),
     ellipsis={
         "recolor": (("make {subject} {color}", "{subject} {color}"), ("turn {subject} {color}", "{subject} {color}")),
         "add": (("add {new}", "{new}"), ("give it {new}", "{new}"), ("with {new}", "{new}")),

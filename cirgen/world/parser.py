@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from cirgen.world.claims import Among, Claim, Claims, Copy, Delta, Given, Swap, Value
+from cirgen.world.claims import Among, Claim, Claims, Copy, Delta, Given, Swap, Trend, Value
 from cirgen.world.figure import Figure
 from cirgen.world.lexicon import COLOR_ATTRIBUTE, KIND_ATTRIBUTE, part_of
 from cirgen.world.tokens import Token, TokenKind, tokens
@@ -45,12 +45,13 @@ class _Thing:
     count: str = ""
     ordinal: str = ""
     delta: int = 0
+    trend: int = 0
     partitive: bool = False
     copied: list[Claim] = field(default_factory=list)
 
     @property
     def bare(self) -> bool:
-        return not (self.article or self.modified or self.delta or self.ordinal)
+        return not (self.article or self.modified or self.delta or self.trend or self.ordinal)
 
     @property
     def modified(self) -> bool:
@@ -268,7 +269,7 @@ class _Reader:
         except _UnreadableError:
             self.at = start
         try:
-            return _new(self.novel())
+            return _new(_of_same_place(thing, self.novel()))
         except _UnreadableError:
             self.at = start
         token = self.need("color", "adjective")
@@ -296,7 +297,7 @@ class _Reader:
         """Read what was there before: a thing, or a value that `thing` had."""
         start = self.at
         try:
-            return _givens(self.thing())
+            return _givens(_of_same_place(thing, self.thing()))
         except _UnreadableError:
             self.at = start
         self.take("the")
@@ -402,18 +403,23 @@ def _mark(thing: _Thing, mark: Token) -> None:
 
 
 def _as_delta(thing: _Thing, kind: str) -> None:
-    """Make the number of `thing` a difference."""
+    """Make the number of `thing` a difference, told or not."""
+    sign = -1 if kind == "fewer" else 1
     amount = int(thing.count or (1 if kind == "another" else 0))
-    if not amount:
-        raise _UnreadableError
-    thing.delta = -amount if kind == "fewer" else amount
-    thing.count = ""
+    thing.delta, thing.trend, thing.count = (sign * amount, 0, "") if amount else (0, sign, "")
 
 
 def _only(old: str, new: str) -> str:
     if old and old != new:
         raise _UnreadableError
     return new
+
+
+def _of_same_place(thing: _Thing, other: _Thing) -> _Thing:
+    """Return `other` if one of the two can take the other's place: a hat that of hair, but no star that of glasses."""
+    if thing.part != other.part and {thing.part, other.part} != {"hair", "hat"}:
+        raise _UnreadableError
+    return other
 
 
 def _color_of(thing: _Thing) -> str:
@@ -442,6 +448,8 @@ def _new(thing: _Thing) -> list[Claim]:
     """Return what a thing that is new in the target claims."""
     if thing.delta:
         return [Delta(thing.delta), *_givens(thing)]
+    if thing.trend:
+        return [Trend(thing.trend), *_givens(thing)]
     if thing.ordinal:
         before = str(int(thing.ordinal) - 1)
         return [Value("object_count", thing.ordinal), Given("object_count", (before,)), *_givens(thing)]

@@ -59,6 +59,8 @@ class Style:
     another: Patterns
     fewer: Patterns
     total: Patterns
+    vague: tuple[Patterns, Patterns]
+    """(more, fewer) without a number, for texts that may leave things open."""
     background: Patterns
     ellipsis: dict[str, tuple[tuple[str, str], ...]]
     """Edit kind to (pattern of the first edit, pattern of those that follow it)."""

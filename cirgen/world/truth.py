@@ -29,6 +29,7 @@ from cirgen.world.claims import (
     Delta,
     Given,
     Swap,
+    Trend,
     Value,
     apply,
     claimed_attributes,
@@ -127,6 +128,9 @@ def _true(claim: Claim, claims: Claims, gallery: Gallery, reference: int) -> Mas
         case Delta(amount):
             before = gallery.counts[reference]
             holds = (gallery.counts - before == amount) & (before > 0)
+        case Trend(sign):
+            before = gallery.counts[reference]
+            holds = (sign * (gallery.counts - before) > 0) & (before > 0) & (gallery.counts > 0)
         case Given(name, values):
             introduced = any(isinstance(c, Value) and c.attribute == name and c.value in values for c in claims)
             holds = introduced or old[COLUMNS[name]] in _codes(values)
@@ -165,6 +169,8 @@ def _possible(claim: Claim, claimed: frozenset[str], gallery: Gallery) -> Mask:
         case Delta(amount):
             before = gallery.counts - amount
             holds = (gallery.counts > 0) & (before > 0) & (before <= MAX_COUNT)
+        case Trend(sign):
+            holds = (gallery.counts > 1) if sign > 0 else (gallery.counts > 0) & (gallery.counts < MAX_COUNT)
         case Given(name, values):
             holds = np.isin(new[:, COLUMNS[name]], (*_codes(values), hidden)) | (name in claimed)
     return holds

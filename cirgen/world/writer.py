@@ -22,6 +22,7 @@ INTENTS = ("attribute", "addition", "removal", "relation", "count")
 """Kinds of change a text can be asked for; "any" is none of them in particular."""
 
 _RELATIVE_SHARE = 0.5  # of the edits that can be said relative to the reference, so many are
+_VAGUE_SHARE = 0.5  # of the numbers that may be left open, so many are ("more balls")
 _ELLIPSIS_SHARE = 0.5  # of the runs of like edits, so many share one verb ("remove the hat and the glasses")
 
 
@@ -32,11 +33,13 @@ class Writer(Speaker):
         super().__init__(style, rng)
         self.reference = reference
         self.target = target
+        self.exhaustive = True
         self.after_removal = False
         """Whether the last clause removed something: a bare thing after it would read as removed too."""
 
     def change(self, intent: str = "any", exhaustive: bool = True) -> str | None:
         """Return an exact modification text; None if nothing changes or `intent` does not apply."""
+        self.exhaustive = exhaustive
         found = self._edits(intent)
         fitting = [edit for edit in found if intent == "any" or self._applies(intent, edit)]
         if not fitting:
@@ -179,6 +182,9 @@ class Writer(Speaker):
         )
 
     def _count_patterns(self, delta: int) -> Patterns:
+        vague = self.style.vague[delta < 0]
+        if vague and not self.exhaustive and self.rng.random() < _VAGUE_SHARE:
+            return vague
         if self.rng.random() >= _RELATIVE_SHARE:
             return self.style.total
         if delta < 0:

@@ -183,6 +183,12 @@ def test_relative_texts_are_true_of_their_pair(text: str, target: Figure) -> Non
     assert not verdict(text, target=TARGET).correct
 
 
+def test_more_without_a_number_is_correct_and_leaves_the_number_open() -> None:
+    found = verdict("more balls", target=BASE.with_values(object_count="3"))
+    assert (found.correct, found.exhaustive) == (True, False)
+    assert not verdict("fewer balls", target=BASE.with_values(object_count="3")).correct
+
+
 def test_a_relative_text_alone_is_satisfied_by_every_value() -> None:
     brown = BASE.with_values(shirt_color="brown")
     one_color = [
