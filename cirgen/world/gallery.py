@@ -59,19 +59,20 @@ class Gallery:
 
     @classmethod
     def load(cls, attributes: Path, only: Iterable[str] | None = None) -> Gallery:
-        """Read the table of `image_id` and the 13 attributes (Parquet), of the images `only` if given.
+        """Read an attribute table (`cirgen.world.build`), of the images `only` if given, in order of image id.
 
         `UserError` if the file is missing or lacks a column or one of the images.
         """
         import pyarrow.parquet as pq
 
-        if not attributes.is_file():
-            raise UserError(f"no attribute table at {attributes}: name it with --attributes")
-        missing = {"image_id", *NAMES}.difference(pq.read_schema(attributes).names)
-        if missing:
-            raise UserError(f"{attributes} is no attribute table, it lacks {', '.join(sorted(missing))}")
-        rows = pq.read_table(attributes, columns=["image_id", *NAMES]).to_pylist()
-        known = {row["image_id"]: Figure(*(row[name] for name in NAMES)) for row in rows}
+        from cirgen.world.build import read_truth
+
+        if attributes.is_file():
+            missing = {"image_id", *NAMES}.difference(pq.read_schema(attributes).names)
+            if missing:
+                raise UserError(f"{attributes} is no attribute table, it lacks {', '.join(sorted(missing))}")
+        truth = read_truth(attributes)
+        known = dict(zip(truth.image_ids, truth.figures, strict=True))
         wanted = sorted(known if only is None else set(only))
         absent = [image_id for image_id in wanted if image_id not in known]
         if absent:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rich.table import Table
+
 from cirgen.errors import UserError
 from cirgen.world.gallery import Gallery
 from cirgen.world.shares import Share
@@ -76,7 +78,7 @@ def slices(gallery: Gallery, judged: list[Judged], seed: int = 0) -> list[Slice]
     return [part for part in found if part]
 
 
-def as_json(parts: list[Slice]) -> dict[str, Any]:
+def as_records(parts: list[Slice]) -> dict[str, Any]:
     """Return the slices as plain values, keyed by name."""
     return {
         part.name: {"rows": part.rows, **{name: value._asdict() for name, value in part.measures.items()}}
@@ -84,10 +86,12 @@ def as_json(parts: list[Slice]) -> dict[str, Any]:
     }
 
 
-def as_text(parts: list[Slice]) -> list[list[str]]:
-    """Return the slices as rows of a table in percent, its header first."""
-    header = ["slice", "rows", *MEASURES]
-    return [header, *([part.name, str(part.rows), *map(_percent, part.measures.values())] for part in parts)]
+def truth_table(parts: list[Slice], title: str) -> Table:
+    """Return the slices as a table in percent, with intervals."""
+    table = Table("triplets", "rows", *MEASURES, title=title, caption="percent [95 % interval, by reference]")
+    for part in parts:
+        table.add_row(part.name, str(part.rows), *(_percent(part.measures[name]) for name in MEASURES))
+    return table
 
 
 def _percent(value: Share) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import asdict
 from itertools import product
@@ -10,15 +11,17 @@ import pyarrow.parquet as pq
 import pytest
 from figures import BASE, pairs, seeds
 from hypothesis import given, settings
+from typer.testing import CliRunner
 
 from cirgen.errors import UserError
 from cirgen.world import evaluation_grammar, grammar
+from cirgen.world.cli import app
 from cirgen.world.confusions import confusions
 from cirgen.world.figure import Figure
 from cirgen.world.gallery import Gallery
 from cirgen.world.shares import share
 from cirgen.world.truth import Verdict, judge, judge_all, summary
-from cirgen.world.truth_report import as_json, as_text, judge_dataset, slices
+from cirgen.world.truth_report import judge_dataset, slices
 from cirgen.world.vocabulary import HAIRSTYLES
 
 SHIRTS = ("red", "blue", "green", "yellow")
@@ -221,7 +224,7 @@ def test_an_image_outside_the_gallery_is_an_error_that_names_the_fix() -> None:
 
 def attribute_table(folder: Path, figures: dict[str, Figure]) -> Path:
     file = folder / "attributes.parquet"
-    pq.write_table(pa.Table.from_pylist([{"image_id": k, **asdict(f)} for k, f in figures.items()]), file)
+    pq.write_table(pa.Table.from_pylist([{"image_id": k, "family": 0} | asdict(f) for k, f in figures.items()]), file)
     return file
 
 
@@ -303,8 +306,19 @@ def test_a_dataset_is_judged_by_what_was_accepted_and_rejected(tmp_path: Path) -
     assert found["accepted"].measures["good"].share == pytest.approx(1 / 3)
     assert found["accepted"].measures["unparsable"].share == pytest.approx(1 / 3)
     assert found["rejected: judge"].measures["correct"].share == 1.0
-    assert as_json(list(found.values()))["all"]["rows"] == 5
-    assert as_text(list(found.values()))[0][:2] == ["slice", "rows"]
+
+
+def test_the_command_prints_the_same_figures_as_json_and_as_a_table(tmp_path: Path) -> None:
+    folder = dataset(tmp_path / "dataset")
+    table = attribute_table(tmp_path, {key(figure): figure for figure in family()})
+    arguments = ["truth", str(folder), "--attributes", str(table)]
+    as_json = CliRunner().invoke(app, [*arguments, "--json"])
+    assert as_json.exit_code == 0, as_json.output
+    figures = json.loads(as_json.output)
+    assert figures["accepted"]["rows"] == 3
+    assert figures["accepted"]["good"]["share"] == pytest.approx(1 / 3)
+    shown = CliRunner().invoke(app, arguments, env={"COLUMNS": "300"})
+    assert "33.3 [" in shown.output
 
 
 def test_held_out_pairs_are_a_slice(tmp_path: Path) -> None:
