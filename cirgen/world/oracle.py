@@ -63,6 +63,18 @@ class _Coded(NamedTuple):
     families: Ints
 
 
+class _PairSample(NamedTuple):
+    """Draws at most `most` of the pairs [pairs, 2] it is called with."""
+
+    rng: np.random.Generator
+    most: int
+
+    def __call__(self, pairs: Ints) -> Ints:
+        if len(pairs) <= self.most:
+            return pairs
+        return pairs[self.rng.choice(len(pairs), self.most, replace=False)]
+
+
 def _top_share(scores: Ints, positives: NDArray[np.bool_], candidates: NDArray[np.bool_]) -> Floats:
     """Return the probability [queries] that one of the positives, tied in `scores`, comes among the first `TOP`.
 
@@ -140,18 +152,20 @@ def _pairs_by_changes(gallery: _Coded) -> tuple[Ints, Ints]:
     return np.stack([references, targets], 1)[keep].astype(np.int32), changes[keep]
 
 
-def _row(name: str, gallery: _Coded, pairs: Ints, rng: np.random.Generator, relative: bool = False) -> Solved:
+def _row(name: str, gallery: _Coded, pairs: Ints, sample: _PairSample, relative: bool = False) -> Solved:
     if not len(pairs):
         raise UserError(f"no pair of {name} within a family: make a larger collection, or one with families")
-    scored = pairs if len(pairs) <= MOST_PAIRS else pairs[rng.choice(len(pairs), MOST_PAIRS, replace=False)]
+    scored = sample(pairs)
     text, image, composed = _solved(gallery, scored, relative)
     neither = (1 - text) * (1 - image)
     means = (float(column.mean()) for column in (text, image, 1 - neither, neither, composed))
     return Solved(name, len(scored), *means)
 
 
-def oracles(figures: Sequence[Figure], families: Sequence[int], seed: int = 0) -> list[Solved]:
-    """Measure both oracles on a gallery, by number of changes.
+def oracles(
+    figures: Sequence[Figure], families: Sequence[int], seed: int = 0, most_pairs: int = MOST_PAIRS
+) -> list[Solved]:
+    """Measure both oracles on a gallery, by number of changes, on at most `most_pairs` random pairs of each.
 
     The last row takes the pairs of one and two changes in which a part takes the colour of another that keeps it, and
     a text that does not name it ("the shirt in the hat's colour"): the text-only oracle knows that the two agree.
@@ -159,11 +173,11 @@ def oracles(figures: Sequence[Figure], families: Sequence[int], seed: int = 0) -
     codes = Gallery([str(number) for number in range(len(figures))], figures).codes
     gallery = _Coded(codes.astype(np.int32), np.asarray(families, np.int32))
     pairs, changes = _pairs_by_changes(gallery)
-    rng = np.random.default_rng(seed)
-    rows = [_row(_name(count), gallery, pairs[changes == count], rng) for count in range(1, MOST_CHANGES + 1)]
+    sample = _PairSample(np.random.default_rng(seed), most_pairs)
+    rows = [_row(_name(count), gallery, pairs[changes == count], sample) for count in range(1, MOST_CHANGES + 1)]
     few = pairs[changes <= 2]
     related = few[(_sources(gallery.codes[few[:, 0]], gallery.codes[few[:, 1]]) >= 0).any(1)]
-    return [*rows, _row("1 or 2, relative", gallery, related, rng, relative=True)] if len(related) else rows
+    return [*rows, _row("1 or 2, relative", gallery, related, sample, relative=True)] if len(related) else rows
 
 
 def _name(changes: int) -> str:

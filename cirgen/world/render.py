@@ -126,7 +126,8 @@ def style_options(figure: Figure) -> dict[str, Any]:
 
 def _check_resolved(wanted: dict[str, Any], resolved: dict[str, Any]) -> None:
     """Fail if the style overrode an option: the truth about the picture would be wrong."""
-    shown = {key: value for key, value in wanted.items() if not key.endswith("Probability")}
+    fixed = {key: value for key, value in FIXED.items() if key in resolved}
+    shown = {key: value for key, value in (fixed | wanted).items() if not key.endswith("Probability")}
     wrong = {key: resolved.get(key) for key, value in shown.items() if resolved.get(key) != value}
     hidden = [key.removesuffix("Probability") for key, value in wanted.items() if value == 0]
     extra = [name for name in hidden if f"{name}Variant" in resolved]
@@ -258,7 +259,10 @@ def _render_png(job: tuple[Figure, Nuisance, int]) -> bytes:
 def render_many(
     jobs: Iterable[tuple[Figure, Nuisance]], size: int = SIZE, workers: int = 2, chunk: int = 64
 ) -> Iterator[bytes]:
-    """Yield the PNG bytes of every (figure, nuisance) in order, drawn by `workers` processes."""
+    """Yield the PNG bytes of every (figure, nuisance) in order, drawn by `workers` processes.
+
+    The processes are spawned: a script that calls this must have an `if __name__ == "__main__"` guard.
+    """
     sized = ((figure, nuisance, size) for figure, nuisance in jobs)
     if workers < 2:
         yield from map(_render_png, sized)
