@@ -130,8 +130,8 @@ def test_the_shipped_pictures_show_their_attributes():
     for image_id, figure in once:
         again = Image.open(io.BytesIO(png_bytes(render(figure, drawn[figure].nuisance)))).convert("RGB")
         kept = Image.open(shipped() / IMAGES / f"{image_id}.png").convert("RGB")
-        # Another release of the rasteriser may shift edges by a shade; one other colour shifts the mean by more.
-        assert np.abs(np.asarray(again, np.int16) - np.asarray(kept)).mean() < 0.5
+        # Another release of the rasteriser may shift edges by a shade; a goatee more shifts the mean by 0.28.
+        assert np.abs(np.asarray(again, np.int16) - np.asarray(kept)).mean() < 0.2
 
 
 def test_building_twice_writes_the_same_bytes(tmp_path):
