@@ -1,0 +1,36 @@
+"""Pairs of one family to ask about, as many of each number of edits."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from cirgen.world.edits import edits
+from cirgen.world.families import Sample
+
+MOST_EDITS = 3
+
+
+class Pair(NamedTuple):
+    """A reference and a target by their places among the images, and the number of edits between them."""
+
+    reference: int
+    target: int
+    edits: int
+
+
+def draw_pairs(samples: Sequence[Sample], each: int, seed: int) -> list[Pair]:
+    """Return `each` pairs of one edit, of two and so on to `MOST_EDITS`, in turn, from all families."""
+    rng = random.Random(f"pairs {seed}")
+    members: dict[int, list[int]] = {}
+    for index, sample in enumerate(samples):
+        members.setdefault(sample.family, []).append(index)
+    found: dict[int, list[Pair]] = {count: [] for count in range(1, MOST_EDITS + 1)}
+    while any(len(some) < each for some in found.values()):
+        reference = rng.randrange(len(samples))
+        target = rng.choice(members[samples[reference].family])
+        count = len(edits(samples[reference].figure, samples[target].figure))
+        if count in found and len(found[count]) < each:
+            found[count].append(Pair(reference, target, count))
+    return [pair for some in zip(*found.values(), strict=True) for pair in some]
