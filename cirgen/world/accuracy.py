@@ -239,6 +239,11 @@ class Exam:
         return shown, shown.index(pair.target)
 
 
+def shipped_model(name: str) -> Path:
+    """Return the folder of a shipped model: mllm, filter-encoder or judge-encoder."""
+    return Path(__file__).parent / "models" / name
+
+
 def tells_truth(figure: Figure, text: str) -> bool:
     """Whether a caption can be read and tells nothing false; what it leaves out does not count."""
     rows = confusions([(figure, text)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -86,3 +87,104 @@ def truth(
         typer.echo(json.dumps(as_records(found), indent=2))
     else:
         Console().print(truth_table(found, str(dataset)))
+
+
+MinutesOption = Annotated[
+    float | None, typer.Option(min=0.01, help="Wall clock instead of steps; ends elsewhere on another machine.")
+]
+StepsOption = Annotated[int | None, typer.Option(min=1, help="Steps of training; the shipped model's by default.")]
+OutOption = Annotated[Path, typer.Option(help="Model folder; checkpoints lie beside it in FOLDER.work.")]
+ThreadsOption = Annotated[int, typer.Option(min=1, help="CPU threads.")]
+
+
+@app.command("train-mllm")
+def train_mllm(  # noqa: PLR0917 - one option each
+    out: OutOption,
+    level: LevelOption = "medium",
+    seed: Annotated[int, typer.Option(help="Seed of weights and draws.")] = 0,
+    steps: StepsOption = None,
+    minutes: MinutesOption = None,
+    threads: ThreadsOption = 2,
+) -> None:
+    """Train the multimodal LLM from scratch on the CPU; run again to go on where a run was cut off.
+
+    Example: cirgen world train-mllm --out models/mllm
+    """
+    import torch
+
+    from cirgen.world.training import mllm
+
+    torch.set_num_threads(threads)
+    default = mllm.Settings()
+    settings = replace(default, level=level, seed=seed, steps=steps or default.steps)
+    mllm.train_mllm(out, settings, minutes=minutes, report=typer.echo)
+
+
+@app.command("train-encoder")
+def train_encoder(  # noqa: PLR0917 - one option each
+    out: OutOption,
+    purpose: Annotated[str, typer.Option(help="filter-encoder or judge-encoder: figures and seed.")],
+    level: LevelOption = "medium",
+    steps: StepsOption = None,
+    minutes: MinutesOption = None,
+    threads: ThreadsOption = 2,
+) -> None:
+    """Train a CLIP from scratch on the CPU; run again to go on where a run was cut off.
+
+    Example: cirgen world train-encoder --purpose judge-encoder --out models/judge-encoder
+    """
+    import torch
+
+    from cirgen.world.training import clip
+
+    torch.set_num_threads(threads)
+    default = clip.Settings()
+    settings = replace(default, purpose=purpose, level=level, steps=steps or default.steps)
+    clip.train_encoder(out, settings, minutes=minutes, report=typer.echo)
+
+
+@app.command()
+def accuracy(
+    model: Annotated[Path | None, typer.Option(help="Folder of a multimodal LLM; the shipped one by default.")] = None,
+    level: LevelOption = "medium",
+    images: Annotated[int, typer.Option(min=3, help="Captions asked for, and pairs.")] = 300,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write ACCURACY.md and ACCURACY.json beside the model.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print figures as JSON.")] = False,
+) -> None:
+    """Measure how often the multimodal LLM is right, task by task, on figures that training never showed.
+
+    Example: cirgen world accuracy --images 60
+    """
+    from cirgen.world.accuracy import examine, markdown, shipped_model
+
+    folder = model or shipped_model("mllm")
+    found = examine(str(folder), level, images)
+    page = markdown(found, f"cirgen world accuracy --level {level} --images {images}")
+    if write:
+        (folder / "ACCURACY.md").write_text(page, encoding="utf8")
+        (folder / "ACCURACY.json").write_text(json.dumps(found.as_dict(), indent=2) + "\n", encoding="utf8")
+    typer.echo(json.dumps(found.as_dict(), indent=2) if as_json else page)
+
+
+@app.command("zero-shot")
+def zero_shot(
+    model: Annotated[
+        Path | None, typer.Option(help="Folder of a CLIP; the shipped filter-encoder by default.")
+    ] = None,
+    level: LevelOption = "medium",
+    as_json: Annotated[bool, typer.Option("--json", help="Print figures as JSON.")] = False,
+) -> None:
+    """Measure how far a CLIP retrieves composed queries without being trained to: percent, with 95 % intervals.
+
+    Example: cirgen world zero-shot --level easy
+    """
+    from cirgen.world.accuracy import shipped_model
+    from cirgen.world.zero_shot import zero_shot as measure
+
+    found = measure(str(model or shipped_model("filter-encoder")), level)
+    if as_json:
+        typer.echo(json.dumps({name: value._asdict() for name, value in found.items()}, indent=2))
+    for name, value in () if as_json else found.items():
+        typer.echo(f"{name}: {100 * value.share:.1f} ({100 * value.low:.1f} to {100 * value.high:.1f})")
