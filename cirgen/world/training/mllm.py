@@ -61,20 +61,24 @@ class Trainee(nn.Module):
         hidden: torch.Tensor = self.model.model.vision_tower(pixels).last_hidden_state[:, 1:]
         return hidden
 
-    def answer_loss(self, features: torch.Tensor, packed: Packed) -> torch.Tensor:
-        """Return the weighted mean cross-entropy of the answers' tokens."""
+    def states(self, features: torch.Tensor, packed: Packed) -> torch.Tensor:
+        """Return the last states [rows, length, width]; `features` are those of all images, row by row."""
         inner = self.model.model
         embeddings = inner.language_model.embed_tokens(packed.ids)
         images = inner.multi_modal_projector(features).flatten(0, 1).to(embeddings.dtype)
         places = (packed.ids == self.model.config.image_token_id)[..., None].expand_as(embeddings)
-        hidden = inner.language_model(
+        states: torch.Tensor = inner.language_model(
             inputs_embeds=embeddings.masked_scatter(places, images),
             attention_mask=packed.mask,
             position_ids=packed.positions,
             use_cache=False,
         ).last_hidden_state
+        return states
+
+    def answer_loss(self, features: torch.Tensor, packed: Packed) -> torch.Tensor:
+        """Return the weighted mean cross-entropy of the answers' tokens."""
         asked = packed.labels >= 0
-        logits = self.model.lm_head(hidden[asked]).float()
+        logits = self.model.lm_head(self.states(features, packed)[asked]).float()
         losses = nn.functional.cross_entropy(logits, packed.labels[asked], reduction="none")
         weights = packed.weights[asked]
         return (losses * weights).sum() / weights.sum()
@@ -88,13 +92,15 @@ class Lessons:
         self.settings = settings
         self.packer = Packer(tokenizer)
 
-    def _row(self, indices: Sequence[int], rng: random.Random) -> list[Lesson]:
+    def row(self, indices: Sequence[int], rng: random.Random) -> list[Lesson]:
+        """Return the questions about a reference and a target, or a reference and four candidates."""
         reference, *others = (self.pool.figures[index] for index in indices)
         if len(others) == 1:
             return pair_lessons(reference, others[0], rng, self.settings.level)
         return pick_lessons(reference, others, rng)
 
-    def _images(self, pick: bool, rng: random.Random) -> list[int]:
+    def images(self, pick: bool, rng: random.Random) -> list[int]:
+        """Draw a reference and a sibling; to `pick`, candidates: siblings, often the reference itself, strangers."""
         reference = rng.randrange(len(self.pool.figures))
         siblings = self.pool.siblings(reference)
         if not pick:
@@ -108,8 +114,8 @@ class Lessons:
     def batch(self, rng: random.Random) -> tuple[list[int], Packed]:
         """Return the images of all rows, row by row, and the packed questions."""
         pick = rng.random() < PICK_SHARE
-        rows = [self._images(pick, rng) for _ in range(self.settings.pick_batch if pick else self.settings.batch)]
-        packed = self.packer.pack(len(rows[0]), [self._row(row, rng) for row in rows])
+        rows = [self.images(pick, rng) for _ in range(self.settings.pick_batch if pick else self.settings.batch)]
+        packed = self.packer.pack(len(rows[0]), [self.row(row, rng) for row in rows])
         return [index for row in rows for index in row], packed
 
 

@@ -1,0 +1,157 @@
+"""Training: what the models are shown, that packing changes nothing, that a cut run goes on."""
+
+import random
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cirgen.world.edits import edits
+from cirgen.world.families import collection
+from cirgen.world.parser import parse
+from cirgen.world.training import clip, mllm
+from cirgen.world.training.architecture import PATCHES, build_clip, build_mllm, mllm_processor
+from cirgen.world.training.faults import TRAINED, UNSEEN, faulty_text
+from cirgen.world.training.loop import Budget, Loop
+from cirgen.world.training.pool import SIBLINGS, Pool, load_pool, training_family
+from cirgen.world.training.tasks import LETTERS, pair_lessons
+from cirgen.world.training.tokenizer import EOS, SPECIAL_TOKENS, clip_tokenizer, mllm_tokenizer, tokenizer_texts
+
+FAMILIES = 6
+
+
+@pytest.fixture(scope="module")
+def texts():
+    return tokenizer_texts(draws=150)
+
+
+@pytest.fixture(scope="module")
+def pool():
+    """Real figures; noise for pictures where a test looks at none."""
+    figures = tuple(chain.from_iterable(training_family("mllm", "medium", 0, i) for i in range(FAMILIES)))
+    noise = np.random.default_rng(0).integers(0, 256, (len(figures), 96, 96, 3), dtype=np.uint8)
+    return Pool(figures, noise)
+
+
+def test_no_training_figure_shows_a_held_out_pair_or_serves_another_purpose():
+    purposes = ("mllm", "filter-encoder", "judge-encoder")
+    shown = {p: {f for i in range(25) for f in training_family(p, "medium", 0, i)} for p in purposes}
+    assert not any(figure.shows_held_out_pair() for figures in shown.values() for figure in figures)
+    galleries = {s.figure for name in ("corpus", "development", "evaluation") for s in collection(name)}
+    for purpose, figures in shown.items():
+        others = set().union(*(other for name, other in shown.items() if name != purpose))
+        assert not figures & (others | galleries)
+
+
+def test_siblings_are_a_few_edits_apart():
+    for index in range(FAMILIES):
+        family = training_family("mllm", "medium", 0, index)
+        assert len(set(family)) == SIBLINGS
+        assert all(any(1 <= len(edits(one, other)) <= 2 for other in family if other != one) for one in family)
+
+
+def test_a_pool_is_drawn_once_and_read_from_the_cache_afterwards(tmp_path):
+    first = load_pool("mllm", "easy", 0, 1, cache=tmp_path)
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    second = load_pool("mllm", "easy", 0, 1, cache=tmp_path)
+    assert (first.pixels == second.pixels).all()
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == written
+
+
+def test_every_text_encodes_and_decodes_unchanged(texts):
+    tokenizer = mllm_tokenizer(texts)
+    for text in ("a figure with curly black hair", "Ünseen wörds, 你好 and emoji 🎈", "a{b}[c]\\d"):
+        assert tokenizer.decode(tokenizer.encode(text)) == text
+        assert tokenizer.unk_token_id not in tokenizer.encode(text)
+
+
+def test_a_packed_row_gives_every_answer_the_logits_of_its_own_conversation(pool, texts):
+    torch.manual_seed(0)
+    tokenizer = mllm_tokenizer(texts)
+    model = build_mllm(tokenizer, 64, (1, 2)).eval()
+    model.set_attn_implementation("eager")
+    processor = mllm_processor(tokenizer)
+    lessons = [pair_lessons(pool.figures[0], pool.figures[1], random.Random(1), "medium")]
+    packed = mllm.Packer(tokenizer).pack(2, lessons)
+    pictures = [Image.fromarray(pool.pixels[i]) for i in (0, 1)]
+    pixels = processor.image_processor(pictures, return_tensors="pt")["pixel_values"]
+    trainee = mllm.Trainee(model)
+    with torch.inference_mode():
+        states = trainee.states(trainee.features(pixels), packed)
+        start = 2 + 2 * PATCHES
+        for lesson in lessons[0]:
+            content = [*[{"type": "image"}] * lesson.images, {"type": "text", "text": lesson.question}]
+            turns = [{"role": "user", "content": content}, {"role": "assistant", "content": lesson.answer}]
+            text = processor.apply_chat_template(turns)
+            inputs = processor(text=[text], images=pictures[: lesson.images] or None, return_tensors="pt")
+            own = model(**inputs).logits[0, 2 + lesson.images * PATCHES : -1]
+            torch.testing.assert_close(model.lm_head(states[0, start : start + len(own)]), own, atol=1e-4, rtol=1e-4)
+            start += len(own)
+
+
+def test_training_lowers_the_loss_and_a_cut_run_ends_where_an_uncut_one_does(pool, texts, tmp_path):
+    tokenizer = mllm_tokenizer(texts)
+    settings = mllm.Settings(width=32, layers=(1, 1), batch=2, pick_batch=1)
+
+    def run(steps: int, checkpoint: Path) -> tuple[list[float], dict[str, torch.Tensor]]:
+        torch.manual_seed(0)
+        model = build_mllm(tokenizer, 32, (1, 1))
+        model.set_attn_implementation("eager")
+        trainee = mllm.Trainee(model)
+        loss = mllm.joint_loss(trainee, mllm.Lessons(pool, settings, tokenizer))
+        budget = Budget(6)
+        loop = Loop("test", trainee, loss, budget, 0, rate=3e-2, checkpoint=checkpoint, report=lambda line: None)
+        budget.done = lambda step, seconds: 1.0 if step >= steps else step / 6
+        loop.run()
+        return loop.losses, trainee.state_dict()
+
+    losses, whole = run(6, tmp_path / "whole.pt")
+    run(3, tmp_path / "cut.pt")
+    resumed_losses, resumed = run(6, tmp_path / "cut.pt")
+    assert min(losses[3:]) < losses[0]
+    assert resumed_losses == losses[3:]
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_an_encoder_trains_with_siblings_in_the_batch(pool, texts):
+    torch.manual_seed(0)
+    tokenizer = clip_tokenizer(texts)
+    trainee = clip.Trainee(build_clip(tokenizer, 32, (1, 1)))
+    loop = Loop(
+        "test", trainee, clip.contrastive_loss(trainee, pool, 8, tokenizer), Budget(8), 0,
+        rate=1e-2, report=lambda line: None,
+    )  # fmt: skip
+    loop.run()
+    assert min(loop.losses[5:]) < loop.losses[0]
+
+
+def test_a_clip_pools_its_text_at_the_end_token(texts):
+    tokenizer = clip_tokenizer(texts)
+    model = build_clip(tokenizer, 32, (1, 1)).eval()
+    inputs = tokenizer(["a red hat", "a figure with curly black hair"], padding="max_length", return_tensors="pt")
+    output = model.text_model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
+    ends = (inputs["input_ids"] == SPECIAL_TOKENS.index(EOS)).int().argmax(-1)
+    torch.testing.assert_close(output.pooler_output, output.last_hidden_state[torch.arange(2), ends])
+
+
+def test_judge_lessons_hold_both_verdicts_and_only_the_faults_meant_for_training(pool):
+    rng = random.Random(0)
+    for reference, target in zip(pool.figures, pool.figures[1:], strict=False):
+        verdicts = [x.answer for x in pair_lessons(reference, target, rng, "medium") if x.answer in ("yes", "no")]
+        assert sorted(verdicts) == ["no", "yes"]
+        fault, text = faulty_text(reference, target, rng, "medium")
+        assert fault in TRAINED
+        assert fault not in UNSEEN
+        assert parse(text) is not None
+
+
+def test_pick_questions_ask_for_every_letter(pool):
+    tokenizer = mllm_tokenizer(tokenizer_texts(draws=5))
+    lessons = mllm.Lessons(pool, mllm.Settings(batch=4, pick_batch=8), tokenizer)
+    rng = random.Random(0)
+    rows = [lessons.row(lessons.images(pick=True, rng=rng), rng) for _ in range(40)]
+    answers = {lesson.answer for row in rows for lesson in row}
+    assert answers == set(LETTERS)
