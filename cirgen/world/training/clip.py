@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerFast
 
 from cirgen.world.grammar import caption
 from cirgen.world.training.architecture import build_clip, clip_processor, save_model
+from cirgen.world.training.attention import use_fast_attention
 from cirgen.world.training.classifiers import Classifiers
 from cirgen.world.training.loop import Budget, Loop, pixel_batch
 from cirgen.world.training.pool import SIBLINGS, Pool, load_pool
@@ -114,7 +115,7 @@ def train_encoder(
     tokenizer = clip_tokenizer(tokenizer_texts())
     pool = load_pool(settings.purpose, settings.level, seed, settings.families, cache=cache)
     model: Any = build_clip(tokenizer, settings.width, settings.layers)
-    model.set_attn_implementation("eager")
+    use_fast_attention(model)
     trainee = Trainee(model)
     work = work or folder.with_name(folder.name + ".work")
     Loop(

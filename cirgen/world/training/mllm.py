@@ -18,6 +18,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerFast
 
 from cirgen.world.training.architecture import build_mllm, mllm_processor, save_model
+from cirgen.world.training.attention import use_fast_attention
 from cirgen.world.training.classifiers import Classifiers
 from cirgen.world.training.loop import Budget, Loop, pixel_batch
 from cirgen.world.training.packing import Packed, Packer
@@ -43,8 +44,8 @@ class Settings:
     vision_steps: int = 1000
     vision_batch: int = 96
     steps: int = 2400
-    batch: int = 24
-    pick_batch: int = 12
+    batch: int = 16
+    pick_batch: int = 8
     rate: float = 2e-3
 
 
@@ -170,8 +171,7 @@ def train_mllm(
     tokenizer = mllm_tokenizer(tokenizer_texts())
     pool = load_pool("mllm", settings.level, settings.seed, settings.families, cache=cache)
     model: Any = build_mllm(tokenizer, settings.width, settings.layers)
-    # measured: the fused attention's backward pass on the CPU takes three times as long as plain matrix products
-    model.set_attn_implementation("eager")
+    use_fast_attention(model)
     trainee = Trainee(model)
     first = Loop(
         "vision", trainee, vision_loss(trainee, pool, settings.vision_batch), Budget(settings.vision_steps),

@@ -103,15 +103,18 @@ def pick_target(reference: Figure, candidates: list[Figure], place: int, rng: ra
 
 
 def pair_lessons(reference: Figure, target: Figure, rng: random.Random, level: Level) -> list[Lesson]:
-    """Return the questions about one pair: captions of its reference, the change twice, and a verdict of each kind."""
+    """Return the questions about one pair: captions, the change, a verdict of each kind, a rewrite now and then."""
     lessons = [
         full_caption(reference, rng),
-        brief_caption(reference, rng),
         change_images(reference, target, rng),
         judge_change(reference, target, rng, level, right=True),
         judge_change(reference, target, rng, level, right=False),
     ]
-    return [*lessons, rewrite_captions(reference, target, rng)] if rng.random() < 0.3 else lessons
+    if rng.random() < 0.5:
+        lessons.append(brief_caption(reference, rng))
+    if rng.random() < 0.3:
+        lessons.append(rewrite_captions(reference, target, rng))
+    return lessons
 
 
 def pick_lessons(reference: Figure, candidates: list[Figure], rng: random.Random) -> list[Lesson]:
