@@ -80,7 +80,7 @@ def test_a_packed_row_gives_every_answer_the_logits_of_its_own_conversation(pool
     pixels = processor.image_processor(pictures, return_tensors="pt")["pixel_values"]
     trainee = mllm.Trainee(model)
     with torch.inference_mode():
-        states = trainee.states(trainee.features(pixels), packed)
+        states = trainee.states(trainee.features(pixels), packed)[-1]
         start = 2 + 2 * PATCHES
         for lesson in lessons[0]:
             content = [*[{"type": "image"}] * lesson.images, {"type": "text", "text": lesson.question}]

@@ -37,14 +37,14 @@ SEEDS = {"filter-encoder": 1, "judge-encoder": 2}
 
 @dataclass(frozen=True)
 class Settings:
-    """What `cirgen world train-encoder` trains; the defaults make the shipped models."""
+    """What `cirgen world train-encoder` trains."""
 
     purpose: str = "filter-encoder"
     level: Level = "medium"
     families: int = 1600
     width: int = 128
     layers: tuple[int, int] = (4, 2)
-    steps: int = 1500
+    steps: int = 800
     batch: int = 128
     rate: float = 2e-3
 

@@ -28,7 +28,7 @@ MAX_EXAMPLES = 3
 MAX_EDITS = 5
 """Most edits of a change that is asked about."""
 
-WEIGHTS = {"caption": 1.0, "change": 2.0, "rewrite": 1.0, "judge": 4.0, "pick": 4.0}
+WEIGHTS = {"caption": 1.0, "change": 3.0, "rewrite": 1.0, "judge": 4.0, "pick": 4.0}
 """Weight of an answer's token in the loss, by the prompt's task."""
 
 
@@ -103,14 +103,16 @@ def pick_target(reference: Figure, candidates: list[Figure], place: int, rng: ra
 
 
 def pair_lessons(reference: Figure, target: Figure, rng: random.Random, level: Level) -> list[Lesson]:
-    """Return the questions about one pair: captions, the change, a verdict of each kind, a rewrite now and then."""
+    """Return the questions about one pair: captions, the change twice, both verdicts, a rewrite now and then."""
     lessons = [
-        full_caption(reference, rng),
+        change_images(reference, target, rng),
         change_images(reference, target, rng),
         judge_change(reference, target, rng, level, right=True),
         judge_change(reference, target, rng, level, right=False),
     ]
-    if rng.random() < 0.5:
+    if rng.random() < 0.7:
+        lessons.append(full_caption(reference, rng))
+    if rng.random() < 0.3:
         lessons.append(brief_caption(reference, rng))
     if rng.random() < 0.3:
         lessons.append(rewrite_captions(reference, target, rng))
