@@ -40,7 +40,10 @@ Loss = Callable[[random.Random], torch.Tensor]
 CLASSIFIER_WEIGHT = 0.5
 """Weight of the classifiers' losses in the last phase."""
 
-PICK_SHARE = 0.2
+COMPARE_SHARE = 0.35
+"""Share of steps of the last phases that compare images without a question: cheap, and every answer rests on it."""
+
+PICK_SHARE = 0.15
 """Share of batches that hold pick questions, whose rows have five images."""
 
 
@@ -202,8 +205,11 @@ def comparing_loss(trainee: Trainee, lessons: Lessons, size: int) -> Loss:
 def joint_loss(trainee: Trainee, lessons: Lessons) -> Loss:
     """Return the loss of the last two phases."""
     pool = lessons.pool
+    compare = comparing_loss(trainee, lessons, lessons.settings.compare_batch)
 
     def loss(rng: random.Random) -> torch.Tensor:
+        if rng.random() < COMPARE_SHARE:
+            return compare(rng)
         indices, packed = lessons.batch(rng)
         codes = torch.from_numpy(pool.codes[indices]).long()
         with torch.autocast("cpu", torch.bfloat16):

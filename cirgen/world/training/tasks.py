@@ -25,6 +25,9 @@ EXAMPLES_SHARE = 0.35
 
 MAX_EXAMPLES = 3
 
+CHANGES = 3
+"""Texts asked for one pair, each with an intent, examples and wording of its own."""
+
 MAX_EDITS = 5
 """Most edits of a change that is asked about."""
 
@@ -103,18 +106,17 @@ def pick_target(reference: Figure, candidates: list[Figure], place: int, rng: ra
 
 
 def pair_lessons(reference: Figure, target: Figure, rng: random.Random, level: Level) -> list[Lesson]:
-    """Return the questions about one pair: captions, the change twice, both verdicts, a rewrite now and then."""
+    """Return the questions about one pair: the change thrice, both verdicts, now and then captions and a rewrite."""
     lessons = [
-        change_images(reference, target, rng),
-        change_images(reference, target, rng),
+        *(change_images(reference, target, rng) for _ in range(CHANGES)),
         judge_change(reference, target, rng, level, right=True),
         judge_change(reference, target, rng, level, right=False),
     ]
-    if rng.random() < 0.7:
+    if rng.random() < 0.4:
         lessons.append(full_caption(reference, rng))
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         lessons.append(brief_caption(reference, rng))
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         lessons.append(rewrite_captions(reference, target, rng))
     return lessons
 
