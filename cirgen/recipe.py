@@ -1,0 +1,173 @@
+"""The recipe: one strict, typed description of a run. Every field has a default or a reason to be required."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from cirgen.filters.base import FilterSettings
+from cirgen.filters.registry import FILTERS
+from cirgen.sources.base import SourceSettings
+from cirgen.sources.registry import SOURCES
+
+
+class Section(BaseModel):
+    """A part of a recipe: unknown keys are errors, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Sampling(Section):
+    """How texts are drawn from a model."""
+
+    temperature: float = Field(0.0, ge=0)
+    """0 is greedy decoding."""
+    top_p: float = Field(1.0, gt=0, le=1)
+    top_k: int = Field(0, ge=0)
+    """0 keeps every token."""
+    max_new_tokens: int = Field(64, ge=1)
+    ladder: tuple[float, ...] = ()
+    """Temperatures of the attempts that follow a truncated or unparsable answer, one attempt each."""
+
+
+class Model(Section):
+    """A generative model and who runs it."""
+
+    model: str
+    """Hub id, local folder, or `cirgen:mllm`."""
+    revision: str | None = None
+    backend: Literal["transformers"] = "transformers"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """`auto` is bfloat16 on a GPU and float32 on a CPU."""
+    quantization: Literal["none", "8bit", "4bit"] = "none"
+    max_pixels: int = Field(1_003_520, ge=1)
+    """Larger images are scaled down to so many pixels before the processor sees them (1,280 patches of 28 x 28)."""
+    batch_size: int = Field(32, ge=1)
+    device: str = "auto"
+
+
+class Encoder(Section):
+    """The encoder of images and texts that pairing and filters use."""
+
+    model: str
+    revision: str | None = None
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
+    batch_shape: int = Field(32, ge=1)
+    """Rows of every forward pass, padded: a part of the answer, since another shape moves the last bits."""
+    device: str = "auto"
+
+
+class Caption(Section):
+    """What is asked of every image by itself."""
+
+    prompts: tuple[str, ...] = ("caption-brief",)
+    """The first one's answer is the caption that later stages read."""
+    words: int = Field(10, ge=1)
+    """Fills the slot `words`: a request, never enforced."""
+    samples: int = Field(1, ge=1)
+    sampling: Sampling = Sampling()
+
+
+class Signal(Section):
+    """One way to choose targets for a reference."""
+
+    kind: Literal["random", "rank", "percentile", "neighbours", "given"]
+    """random; a window of ranks; a window of percentiles of all similarities; nearest within bounds; pairs of the source."""
+    by: Literal["image", "caption"] = "image"
+    """Which embedding measures similarity."""
+    per_image: int = Field(1, ge=1)
+    """Targets drawn for each reference."""
+    lower: float | None = None
+    """rank: first rank (1 is nearest); percentile: 0 to 100; neighbours: smallest cosine."""
+    upper: float | None = None
+    """rank: last rank; percentile: 0 to 100; neighbours: largest cosine."""
+    same_category: bool = False
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        if self.kind in ("rank", "percentile") and (self.lower is None or self.upper is None):
+            raise ValueError(f"a {self.kind} window needs both lower and upper")
+        if self.lower is not None and self.upper is not None and self.lower > self.upper:
+            raise ValueError("lower is above upper")
+        return self
+
+
+class Pair(Section):
+    """How references meet targets; always within a split, never within a near-duplicate group."""
+
+    signals: tuple[Signal, ...] = (Signal(kind="neighbours"),)
+    max_pairs: int | None = Field(None, ge=1)
+    """Keep so many pairs, drawn by key."""
+    hard_negatives: int = Field(5, ge=0)
+    """Mined neighbours per pair, beside the reference itself."""
+
+
+class Modify(Section):
+    """How modification texts are written."""
+
+    prompts: tuple[str, ...] = ("change-images",)
+    """A template writes from captions, a rewrite asks `llm`, a change asks `mllm` with both images."""
+    prompts_per_pair: Literal["all", "rotate"] = "all"
+    samples: int = Field(1, ge=1)
+    directions: Literal["forward", "both"] = "forward"
+    intents: dict[str, float] = {"any": 1.0}
+    """Shares of intents; each text draws one by its key."""
+    examples: int = Field(0, ge=0)
+    """In-context examples per prompt, drawn by key from the prompt's pool."""
+    fallback_tokens: int | None = Field(77, ge=1)
+    """A template text over so many tokens of the encoder falls back to the target caption (SPN4CIR); null never does."""
+    sampling: Sampling = Sampling()
+
+
+class Export(Section):
+    """What the dataset folder holds."""
+
+    images: Literal["embed", "link", "none"] | None = None
+    """Null embeds where every licence is known, and writes none otherwise."""
+    max_side: int | None = Field(None, ge=16)
+    """Embedded images are scaled down to this side, in pixels."""
+    validation: float = Field(0.1, ge=0, lt=1)
+    """Share of image groups."""
+    test: float = Field(0.1, ge=0, lt=1)
+    rejected: bool = True
+    preview: int = Field(200, ge=0)
+    license: str = "other"
+    """Licence of the texts, for the card."""
+
+
+class Publish(Section):
+    """Where a finished dataset goes."""
+
+    repo: str | None = None
+    private: bool = True
+    tag: str | None = None
+
+
+if TYPE_CHECKING:
+    AnySource = SourceSettings
+    AnyFilter = FilterSettings
+else:
+    AnySource = Annotated[SOURCES.union(), Field(discriminator="kind")]
+    AnyFilter = Annotated[FILTERS.union(), Field(discriminator="name")]
+
+
+class Recipe(Section):
+    """A whole run, from images to a published corpus."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")
+    seed: int = 0
+    images: AnySource
+    mllm: Model | None = None
+    llm: Model | None = None
+    encoder: Encoder
+    caption: Caption = Caption()
+    pair: Pair = Pair()
+    modify: Modify = Modify()
+    filter: tuple[AnyFilter, ...] = ()
+    export: Export = Export()
+    publish: Publish = Publish()
+
+    def resolved(self) -> dict[str, Any]:
+        """Return every field with its default filled in, as plain data."""
+        return self.model_dump(mode="json")

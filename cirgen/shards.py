@@ -1,0 +1,76 @@
+"""Atomic Parquet files: a name exists only when every byte behind it is on disk.
+
+1. The table is written under a temporary name in the same folder, and flushed to disk (`fsync`).
+2. `os.replace` gives it its name; the folder is flushed too, so that the name survives a power cut.
+
+A kill between two steps leaves a temporary file that readers never match and the next run removes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+TEMPORARY_SUFFIX = ".tmp"
+ROW_GROUP_ROWS = 1_000
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path; on a clean exit its file becomes `path`, on any error it is removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _flush_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_rows(path: Path, rows: Iterable[dict[str, Any]], schema: pa.Schema) -> int:
+    """Stream rows into one atomic Parquet file, a row group at a time; return how many."""
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        buffer: list[dict[str, Any]] = []
+        for row in rows:
+            buffer.append(row)
+            if len(buffer) == ROW_GROUP_ROWS:
+                yield pa.RecordBatch.from_pylist(buffer, schema=schema)
+                buffer.clear()
+        if buffer:
+            yield pa.RecordBatch.from_pylist(buffer, schema=schema)
+
+    return write_batches(path, batches(), schema)
+
+
+def write_batches(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> int:
+    """Stream record batches into one atomic Parquet file; return the number of rows."""
+    count = 0
+    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+            count += batch.num_rows
+    return count
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small text file atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf8")

@@ -1,0 +1,68 @@
+"""What a source of images yields: where the bytes are, and what is known of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+
+class SourceSettings(BaseModel):
+    """What every source can be told; `license`, `author` and `category` hold where the source itself is silent."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    license: str = ""
+    author: str = ""
+    category: str = ""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image of a source, not yet read.
+
+    `identity` stands for the content without reading it (size and modification time of a file, hash of a shard and the
+    index in it): together with `source_id` it decides whether a resumed run has seen the item.
+    """
+
+    source: str
+    source_id: str
+    identity: str
+    read: Callable[[], bytes]
+    """Returns the original file bytes; raises OSError when they cannot be had."""
+    path: Path | None = None
+    """The local file that holds exactly these bytes, so that they need not be copied into the run."""
+    category: str = ""
+    license: str = ""
+    author: str = ""
+    url: str = ""
+    caption: str = ""
+
+
+class GivenPair(NamedTuple):
+    """A pair that the source itself names, by source ids."""
+
+    reference: str
+    target: str
+
+
+class Source(ABC):
+    """A collection of images."""
+
+    Settings: ClassVar[type[SourceSettings]]
+
+    @abstractmethod
+    def items(self) -> Iterator[Item]:
+        """Yield every image, in an order that depends on the collection alone.
+
+        Raises:
+            UserError: the collection is missing, empty or not of this kind.
+        """
+
+    def pairs(self) -> Iterator[GivenPair]:
+        """Yield the pairs that the source names; most name none."""
+        return iter(())
