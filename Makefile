@@ -1,0 +1,47 @@
+# Every target is listed by `make`; each sets up .venv by itself on its first run.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-long check unit lint bench-caption
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(BIN)/.cirgen ## Set up and turn 1,500 toy figures into a dataset of triplets, in runs/demo
+	$(BIN)/cirgen run recipes/demo.yaml
+
+test: $(BIN)/.cirgen-dev ## Set up and run what every change must pass: lint, types, tests
+	@$(MAKE) --no-print-directory check unit
+
+test-long: $(BIN)/.cirgen-dev ## Run the tests that take too long for every change, such as twenty random kills
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "long and not gpu and not server" --timeout=3600
+
+lint: $(BIN)/.cirgen-dev ## Mend what ruff can mend, and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench-caption: $(BIN)/.cirgen ## Images captioned per second: one at a time against batches
+	$(BIN)/python benchmark/perf/caption_speed.py
+
+check:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+unit:
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not long and not gpu and not server"
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "cirgen needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(BIN)/.cirgen: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP_INSTALL) -e .
+	@touch $@
+
+$(BIN)/.cirgen-dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP_INSTALL) -e '.[dev]'
+	@touch $@ $(BIN)/.cirgen
