@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class UserError(Exception):
-    """A problem the user can mend: one sentence that says what is wrong and names the fix, shown without a traceback."""
+    """A problem the user can mend: one sentence that says what is wrong and names the fix; shown without traceback."""

@@ -92,7 +92,8 @@ def parse_prompt(text: str, origin: str) -> Prompt:
 
 
 def _front_matter(text: str, origin: str) -> dict[str, Any]:
-    from ruamel.yaml import YAML, YAMLError
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
     try:
         fields = YAML(typ="safe").load(text)
@@ -174,6 +175,6 @@ def check_lock(prompt: Prompt, locked: Mapping[str, str], lock_origin: Path) -> 
     expected = locked.get(prompt.reference, prompt.hash)
     if expected != prompt.hash:
         raise UserError(
-            f"The text of prompt '{prompt.reference}' changed under an unchanged version ({lock_origin} remembers another): "
-            f"either restore the text, or raise its version to {prompt.version + 1}."
+            f"The text of prompt '{prompt.reference}' changed under an unchanged version "
+            f"({lock_origin} remembers another): either restore the text, or raise its version to {prompt.version + 1}."
         )

@@ -1,4 +1,4 @@
-"""Closed sets of pluggable parts, each chosen in a recipe by name: adding one touches its file and one registry line."""
+"""Closed sets of pluggable parts, chosen in a recipe by name: adding one touches its file and one registry line."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _SHIPPED = {
 
 
 def data_folder(kind: str) -> Path:
-    """Return the folder of `prompts`, `recipes`, `presets` or `cards`: package data in a wheel, the checkout's otherwise."""
+    """Return the folder of `prompts`, `recipes`, `presets` or `cards`: package data, or the checkout's."""
     packaged = PACKAGE / "_data" / kind
     if packaged.is_dir():
         return packaged

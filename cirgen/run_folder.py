@@ -15,7 +15,7 @@ from cirgen.store import Store
 
 @dataclass
 class Run:
-    """A recipe and the folder it fills. Everything under `derived/` can be made again from the store and the recipe."""
+    """A recipe and the folder it fills; all under `derived/` can be made again from store and recipe."""
 
     folder: Path
     recipe: Recipe
@@ -48,7 +48,7 @@ class Run:
 
     @property
     def caption_vectors(self) -> Path:
-        """Embeddings of the first captions [N, d] float32, in catalog order, memory-mapped; only where a signal needs them."""
+        """Embeddings of the first captions, as `image_vectors`; only where a signal needs them."""
         return self.derived / "caption_vectors.npy"
 
     @property

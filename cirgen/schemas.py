@@ -146,7 +146,6 @@ MODIFY_PLAN = pa.schema(
         pa.field("target_id", pa.string(), nullable=False),
         pa.field("prompt", pa.string(), nullable=False),
         pa.field("rendered", pa.string(), nullable=False),
-        pa.field("fallback", pa.string(), nullable=False),  # template text used when `rendered` is too long, or empty
         pa.field("intent", pa.string(), nullable=False),
         pa.field("direction", pa.string(), nullable=False),  # forward or backward
         pa.field("sample_index", pa.int32(), nullable=False),

@@ -1,8 +1,8 @@
 """The append-only store of a run: Parquet shards per stage, read through DuckDB.
 
-A shard's presence is its commit. Rows are identified by (key, attempt); of several rows with one key the current one is
-the `ok` row of lowest attempt, else the row of highest attempt, then the smallest row hash. Any number of writers may
-append at once: shard names are unique and nothing is ever rewritten.
+A shard's presence is its commit. Rows are identified by (key, attempt); of several rows with one key the current one
+is the `ok` row of lowest attempt, else the row of highest attempt, then the smallest row hash. Any number of writers
+may append at once: shard names are unique and nothing is ever rewritten.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from cirgen.shards import TEMPORARY_SUFFIX, write_rows
 
 FLUSH_SECONDS = 30.0
 FLUSH_ROWS = 1_000
+BATCH_ROWS = 1_000
 MEMORY_LIMIT = "2GB"
 """What DuckDB may hold before it spills to disk."""
 
@@ -79,23 +80,26 @@ class Store:
         return f"({_CURRENT.format(source=self.rows(connection, stage))})"
 
     def missing(self, plan: Path, stage: str, retry: Iterable[str] = ()) -> Iterator[pa.RecordBatch]:
-        """Yield the planned rows that have to run, in key order, with the `attempt` to commit them under.
+        """Yield the planned rows that have to run, in key order, each with its `attempt` to commit and `last_status`.
 
         A key runs when it has no row, or when its current row's status is `oom`, `engine_error` or in `retry`.
         """
         again = [*RERUN_STATUSES, *retry]
         with self.connect() as connection:
             current = self.current(connection, stage)
-            relation = connection.execute(
-                f"SELECT first(p) AS p, any_value(coalesce(c.attempt + 1, 0))::INTEGER AS attempt "
+            relation = stream(
+                connection,
+                f"SELECT first(p) AS p, any_value(coalesce(c.attempt + 1, 0))::INTEGER AS attempt, "
+                "any_value(coalesce(c.status, '')) AS last_status "
                 f"FROM read_parquet({quoted(str(plan))}) AS p LEFT JOIN {current} AS c USING (key) "
                 f"WHERE c.key IS NULL OR list_contains(?, c.status) GROUP BY p.key ORDER BY p.key",
                 [again],
             )
-            for batch in relation.to_arrow_reader(1_000):
-                plan_columns = batch.column("p").flatten()
-                names = [field.name for field in batch.schema.field("p").type]
-                yield pa.RecordBatch.from_arrays([*plan_columns, batch.column("attempt")], names=[*names, "attempt"])
+            for batch in relation:
+                planned = batch.column("p")
+                names = [*(field.name for field in planned.type), "attempt", "last_status"]
+                columns = [*planned.flatten(), batch.column("attempt"), batch.column("last_status")]
+                yield pa.RecordBatch.from_arrays(columns, names=names)
 
     def statuses(self, stage: str, plan: Path | None = None) -> dict[str, int]:
         """Count the current rows of a stage by status; with a plan, of its keys alone, `pending` for those without."""
@@ -165,6 +169,14 @@ class ShardWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.flush()
+
+
+def stream(
+    connection: duckdb.DuckDBPyConnection, query: str, parameters: list[Any] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a query, `BATCH_ROWS` at a time."""
+    reader: Any = connection.execute(query, parameters).to_arrow_reader(BATCH_ROWS)
+    yield from reader
 
 
 def quoted(text: str) -> str:

@@ -1,0 +1,103 @@
+"""Where a model's files are, and the hash of everything in them that can change an answer."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+from cirgen.errors import UserError
+from cirgen.keys import digest
+from cirgen.resources import SHIPPED_PREFIX, local_path
+
+HUB_TIMEOUT_SECONDS = 10
+CONTENT_FILES = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab*",
+    "merges.txt",
+    "*.model",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "chat_template*",
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "pytorch_model*.bin",
+)
+"""Files that can change an answer; a README beside them cannot."""
+PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """A model on this machine."""
+
+    name: str
+    """As the recipe says."""
+    folder: Path
+    revision: str
+    """Hub commit; empty for a local folder."""
+    content: str
+    """Hash of the files, or the Hub repository at its resolved commit."""
+
+
+def find_model(name: str, revision: str | None = None) -> ModelFiles:
+    """Find a model by local folder, `cirgen:NAME` or hub id, fetching it from the Hub where it is not cached.
+
+    Raises:
+        UserError: no such folder, no processor in it, or the Hub cannot be reached.
+    """
+    path = local_path(name)
+    if name.startswith((SHIPPED_PREFIX, "/", ".", "~")) or path.is_dir():
+        if not path.is_dir():
+            raise UserError(f"There is no model folder at {path}; correct the path, or name a hub id.")
+        return ModelFiles(name, _checked(path), "", content_hash(path))
+    folder = _fetch(name, revision)
+    commit = folder.name
+    return ModelFiles(name, _checked(folder), commit, digest("hub", name, commit))
+
+
+def _checked(folder: Path) -> Path:
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{folder} holds no config.json; name a folder that a transformers model was saved to.")
+    if not any((folder / name).is_file() for name in PROCESSOR_FILES):
+        raise UserError(f"{folder} has a model but no processor; save its AutoProcessor there too.")
+    return folder
+
+
+def content_hash(folder: Path) -> str:
+    """Hash the files of a local model; the path and the time are not a part of it."""
+    names = sorted(p.name for p in folder.iterdir() if any(fnmatch(p.name, pattern) for pattern in CONTENT_FILES))
+    return digest("files", [(name, _file_hash(folder / name)) for name in names])
+
+
+def _file_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _fetch(name: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    try:
+        return Path(
+            snapshot_download(
+                name, revision=revision, allow_patterns=list(CONTENT_FILES), etag_timeout=HUB_TIMEOUT_SECONDS
+            )
+        )
+    except HFValidationError as error:
+        raise UserError(f"'{name}' is neither a local folder nor a hub id; correct the model field.") from error
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
+        if isinstance(error, HfHubHTTPError):
+            raise UserError(
+                f"The Hub refuses model '{name}' ({error}); check its id, revision and your token."
+            ) from error
+        raise UserError(
+            f"Model '{name}' is not cached here and the Hub cannot be reached; "
+            "name a local folder in the recipe, for example `cirgen:mllm`, or connect to the network."
+        ) from error

@@ -1,0 +1,197 @@
+"""The order of the stages: the only module that knows it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cirgen import __version__
+from cirgen.errors import UserError
+from cirgen.images import RunImages
+from cirgen.keys import recipe_hash
+from cirgen.prompts import load_prompt
+from cirgen.report.write import write_report
+from cirgen.run_folder import Run
+from cirgen.shards import write_rows
+from cirgen.stages.export import accepted_count, export
+from cirgen.stages.filter import filter_triplets
+from cirgen.stages.ingest import ingest
+from cirgen.stages.pair import pair
+from cirgen.store import quoted, stream
+
+if TYPE_CHECKING:
+    from cirgen.backends.base import Backend
+    from cirgen.encoders.transformers import TransformersEncoder
+    from cirgen.recipe import Model
+
+_CAPTION_TEXTS = pa.schema([pa.field("image_id", pa.string()), pa.field("text", pa.string())])
+
+
+@dataclass
+class Outcome:
+    """What a run came to."""
+
+    accepted: int
+    dataset: Path | None
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Wall time per stage of this call."""
+
+
+class Models:
+    """The models of a recipe; files are found at once, weights are loaded when a stage first needs them."""
+
+    def __init__(self, run: Run) -> None:
+        self._recipe = run.recipe
+
+    @cached_property
+    def encoder(self) -> TransformersEncoder:
+        """The encoder of images and texts."""
+        from cirgen.encoders.transformers import TransformersEncoder
+
+        return TransformersEncoder(self._recipe.encoder)
+
+    @cached_property
+    def mllm(self) -> Backend | None:
+        """The multimodal model, where the recipe has one."""
+        return _backend(self._recipe.mllm)
+
+    @cached_property
+    def llm(self) -> Backend | None:
+        """The language model that rewrites captions: `llm`, else `mllm` without images."""
+        if self._recipe.llm is None or self._recipe.llm == self._recipe.mllm:
+            return self.mllm
+        return _backend(self._recipe.llm)
+
+    def tasks(self) -> dict[str, Backend]:
+        """Return who runs which task."""
+        return {
+            task: backend for task, backend in (("change", self.mllm), ("rewrite", self.llm)) if backend is not None
+        }
+
+    def contents(self) -> dict[str, str]:
+        """Return the content hash of every model, by recipe section."""
+        generative = {"mllm": self.mllm, "llm": self.llm}
+        found = {name: backend.identity.content for name, backend in generative.items() if backend is not None}
+        return {**found, "encoder": self.encoder.files.content}
+
+
+def _backend(settings: Model | None) -> Backend | None:
+    if settings is None:
+        return None
+    from cirgen.backends.transformers import TransformersBackend
+
+    return TransformersBackend(settings)
+
+
+def run_pipeline(run: Run) -> Outcome:
+    """Run or resume every stage, then report and export.
+
+    Raises:
+        UserError: anything the user can mend; nothing committed is lost.
+    """
+    run.store.remove_leftovers()
+    models = Models(run)
+    _note_recipe(run, models)
+    clock = _Clock(run)
+    with clock.stage("ingest"):
+        ingest(run)
+    images = RunImages(run.catalog, run.store.root / "ingest")
+    _generate(run, models, images, clock)
+    with clock.stage("filter"):
+        from cirgen.stages.embed import RunEmbeddings
+
+        filter_triplets(run, RunEmbeddings(run, models.encoder))
+    with clock.stage("report"):
+        write_report(run)
+    with clock.stage("export"):
+        export(run)
+    return Outcome(accepted_count(run), run.dataset, clock.seconds)
+
+
+def _generate(run: Run, models: Models, images: RunImages, clock: _Clock) -> None:
+    from cirgen.stages.caption import caption
+    from cirgen.stages.embed import embed
+    from cirgen.stages.modify import modify
+
+    if needs_captions(run):
+        if models.mllm is None:
+            raise UserError("Captions need a model; add a section 'mllm' to the recipe.")
+        with clock.stage("caption"):
+            caption(run, models.mllm, images)
+    with clock.stage("embed"):
+        by_caption = any(signal.by == "caption" for signal in run.recipe.pair.signals)
+        embed(run, models.encoder, images, _caption_texts(run) if by_caption else None)
+    with clock.stage("pair"):
+        pair(run)
+    with clock.stage("modify"):
+        modify(run, models.tasks(), images, models.encoder.count_tokens, models.encoder.files.content)
+
+
+def needs_captions(run: Run) -> bool:
+    """Return whether the recipe asks for captions: it does unless `caption.prompts` is empty."""
+    return bool(run.recipe.caption.prompts)
+
+
+def _caption_texts(run: Run) -> Path:
+    """Write the first caption of every picture, in catalog order; empty where there is none."""
+    path = run.derived / "captions.parquet"
+    with run.store.connect() as connection:
+        current = run.store.current(connection, "caption")
+        plan, catalog = (f"read_parquet({quoted(str(p))})" for p in (run.caption_plan, run.catalog))
+        query = f"""
+            SELECT i.image_id, coalesce(any_value(c.text), '') AS text FROM {catalog} AS i
+            LEFT JOIN {plan} AS p ON p.image_id = i.image_id AND p.prompt_index = 0 AND p.sample_index = 0
+            LEFT JOIN {current} AS c ON c.key = p.key AND c.status = 'ok'
+            GROUP BY i.image_id ORDER BY i.image_id
+        """
+        rows: Iterator[dict[str, str]] = (row for batch in stream(connection, query) for row in batch.to_pylist())
+        write_rows(path, rows, _CAPTION_TEXTS)
+    return path
+
+
+def _note_recipe(run: Run, models: Models) -> None:
+    prompts = {
+        prompt.reference: prompt.hash
+        for prompt in map(load_prompt, (*run.recipe.caption.prompts, *run.recipe.modify.prompts))
+    }
+    contents = models.contents()
+    run.note_facts(
+        cirgen=__version__,
+        recipe_hash=recipe_hash(run.recipe.resolved(), contents, prompts),
+        models=contents,
+        prompts=prompts,
+    )
+
+
+class _Clock:
+    """Seconds per stage, added up over the calls of a run."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = time.monotonic() - start
+            before = self._run.read_facts().get("seconds", {}).get(name, 0.0)
+            self._run.note_facts(seconds={name: round(before + self.seconds[name], 3)})
+
+
+Pipeline = Callable[[Run], Outcome]
+
+
+def planned_pictures(run: Run) -> int:
+    """Return how many unique pictures the run has."""
+    return int(pq.ParquetFile(run.catalog).metadata.num_rows)

@@ -1,0 +1,121 @@
+"""Runs the planned texts of a stage that have no row yet, and commits a row for each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from cirgen.backends.base import Backend, ImageReader, Request, Result
+from cirgen.prompts import load_prompt
+from cirgen.recipe import Sampling
+from cirgen.run_folder import Run
+
+LADDER_STATUSES = ("truncated", "parse_error")
+"""Statuses that another temperature can mend."""
+
+ImageIds = Callable[[Mapping[str, Any]], tuple[str, ...]]
+
+
+class Generation:
+    """One stage's texts: what is planned, who writes it, and how.
+
+    Args:
+        run: the run.
+        stage: `caption` or `modify`.
+        plan: Parquet with `key`, `prompt`, `rendered` and what `image_ids` reads.
+        sampling: the requested policy.
+        image_ids: which images a planned row shows to the model.
+    """
+
+    def __init__(self, run: Run, stage: str, plan: Path, sampling: Sampling, image_ids: ImageIds) -> None:
+        self._run = run
+        self._stage = stage
+        self._plan = plan
+        self._sampling = sampling
+        self._image_ids = image_ids
+
+    def run(self, backends: Mapping[str, Backend], images: ImageReader, label: str) -> None:
+        """Generate what is missing; then climb the ladder with what was truncated or unparsable.
+
+        Args:
+            backends: prompt reference (`name@version`) to the model that answers it.
+            images: opens the pictures.
+            label: what the progress bar says.
+        """
+        self._pass(backends, images, label, self._run.retry, last_attempt=None)
+        for rung in range(1, len(self._sampling.ladder) + 1):
+            self._pass(backends, images, f"{label}, retry {rung}", LADDER_STATUSES, last_attempt=rung)
+
+    def _pass(
+        self,
+        backends: Mapping[str, Backend],
+        images: ImageReader,
+        label: str,
+        retry: tuple[str, ...],
+        last_attempt: int | None,
+    ) -> None:
+        for prompt, backend in backends.items():
+            total = sum(1 for _ in self._missing(prompt, retry, last_attempt))
+            if not total:
+                continue
+            requests = (self._request(row) for row in self._missing(prompt, retry, last_attempt))
+            with self._run.store.writer(self._stage) as writer, self._run.progress.step(label, total) as step:
+                ok = 0
+                for done, result in enumerate(backend.generate(requests, images), 1):
+                    writer.write(self._row(result, prompt, backend))
+                    ok += result.status == "ok"
+                    step.advance(1, ok=f"{ok / done:.0%}")
+
+    def _missing(self, prompt: str, retry: tuple[str, ...], last_attempt: int | None) -> Iterator[dict[str, Any]]:
+        for batch in self._run.store.missing(self._plan, self._stage, retry):
+            for row in batch.to_pylist():
+                if row["prompt"] == prompt and (last_attempt is None or row["attempt"] <= last_attempt):
+                    yield row
+
+    def _request(self, row: Mapping[str, Any]) -> Request:
+        return Request(
+            key=row["key"],
+            attempt=row["attempt"],
+            prompt=row["rendered"],
+            image_ids=self._image_ids(row),
+            temperature=self._temperature(row["attempt"], row["last_status"]),
+            top_p=self._sampling.top_p,
+            top_k=self._sampling.top_k,
+            max_new_tokens=self._sampling.max_new_tokens,
+        )
+
+    def _temperature(self, attempt: int, last_status: str) -> float:
+        ladder = self._sampling.ladder
+        if not ladder or last_status not in LADDER_STATUSES:
+            return self._sampling.temperature
+        return ladder[min(attempt, len(ladder)) - 1]
+
+    @staticmethod
+    def _row(result: Result, prompt: str, backend: Backend) -> dict[str, Any]:
+        request = result.request
+        return {
+            "key": request.key,
+            "attempt": request.attempt,
+            "status": result.status,
+            "error": result.error,
+            "text": " ".join(result.text.split()),
+            "raw": result.text,
+            "finish_reason": result.finish_reason,
+            "sampling": json.dumps(
+                {
+                    "temperature": request.temperature,
+                    "top_p": request.top_p,
+                    "top_k": request.top_k,
+                    "max_new_tokens": request.max_new_tokens,
+                }
+            ),
+            "prompt_tokens": result.prompt_tokens,
+            "output_tokens": result.output_tokens,
+            "prompt": prompt,
+            "prompt_hash": load_prompt(prompt).hash,
+            "model": backend.identity.model,
+            "revision": backend.identity.revision or backend.identity.content,
+            "backend": backend.identity.backend,
+        }
