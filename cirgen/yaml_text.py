@@ -1,0 +1,79 @@
+"""YAML text read twice: as plain data, and as the line on which each value stands."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+Path = tuple[str | int, ...]
+"""Where a value stands: keys of mappings and indices of lists, from the root."""
+
+
+@dataclass(frozen=True)
+class YamlText:
+    """A parsed YAML document."""
+
+    data: Any
+    lines: dict[Path, int]
+    """Line, from 1, of each key and list item."""
+    duplicates: tuple[tuple[Path, int], ...]
+    """Keys given again, with the line of the repetition; the last value counts in `data`."""
+
+
+class NotYamlError(Exception):
+    """The text is not YAML."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+        self.message = message
+
+
+def read_yaml(text: str) -> YamlText:
+    """Parse one YAML document.
+
+    Raises:
+        NotYamlError: the text is not YAML; says on which line.
+    """
+    reader = YAML(typ="safe", pure=True)
+    reader.allow_duplicate_keys = True
+    try:
+        data = reader.load(text)
+        root = YAML(typ="safe", pure=True).compose(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise NotYamlError(mark.line + 1 if mark else 1, str(error.problem or error.context)) from error
+    except YAMLError as error:
+        raise NotYamlError(1, str(error).splitlines()[0]) from error
+    lines, duplicates = _positions(root)
+    return YamlText(data, lines, duplicates)
+
+
+def _positions(root: Node | None) -> tuple[dict[Path, int], tuple[tuple[Path, int], ...]]:
+    """Walk the node tree breadth first; an anchor's content is listed under each place that uses it."""
+    lines: dict[Path, int] = {(): 1}
+    duplicates: list[tuple[Path, int]] = []
+    queue: deque[tuple[Path, Node | None]] = deque([((), root)])
+    while queue:
+        path, node = queue.popleft()
+        for part, marked, child in _children(node):
+            place, line = (*path, part), marked.start_mark.line + 1
+            if place in lines:
+                duplicates.append((place, line))
+            lines[place] = line
+            queue.append((place, child))
+    return lines, tuple(duplicates)
+
+
+def _children(node: Node | None) -> list[tuple[str | int, Node, Node]]:
+    """Return part of the path, node that carries the line, and value node of each child."""
+    if isinstance(node, MappingNode):
+        return [(str(key.value), key, value) for key, value in node.value if isinstance(key, ScalarNode)]
+    if isinstance(node, SequenceNode):
+        return [(index, item, item) for index, item in enumerate(node.value)]
+    return []
