@@ -40,10 +40,10 @@ Loss = Callable[[random.Random], torch.Tensor]
 CLASSIFIER_WEIGHT = 0.5
 """Weight of the classifiers' losses in the last phase."""
 
-COMPARE_SHARE = 0.35
+COMPARE_SHARE = 0.15
 """Share of steps of the last phases that compare images without a question: cheap, and every answer rests on it."""
 
-PICK_SHARE = 0.15
+PICK_SHARE = 0.35
 """Share of batches that hold pick questions, whose rows have five images."""
 
 

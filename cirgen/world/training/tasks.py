@@ -25,8 +25,11 @@ EXAMPLES_SHARE = 0.35
 
 MAX_EXAMPLES = 3
 
-CHANGES = 3
+CHANGES = 2
 """Texts asked for one pair, each with an intent, examples and wording of its own."""
+
+VERDICTS = 2
+"""True texts, and faulty texts, judged for one pair."""
 
 MAX_EDITS = 5
 """Most edits of a change that is asked about."""
@@ -106,17 +109,16 @@ def pick_target(reference: Figure, candidates: list[Figure], place: int, rng: ra
 
 
 def pair_lessons(reference: Figure, target: Figure, rng: random.Random, level: Level) -> list[Lesson]:
-    """Return the questions about one pair: the change thrice, both verdicts, now and then captions and a rewrite."""
+    """Return the questions about one pair: changes, verdicts, now and then captions and a rewrite."""
     lessons = [
         *(change_images(reference, target, rng) for _ in range(CHANGES)),
-        judge_change(reference, target, rng, level, right=True),
-        judge_change(reference, target, rng, level, right=False),
+        *(judge_change(reference, target, rng, level, right=turn % 2 == 0) for turn in range(2 * VERDICTS)),
     ]
-    if rng.random() < 0.4:
+    if rng.random() < 0.3:
         lessons.append(full_caption(reference, rng))
     if rng.random() < 0.2:
         lessons.append(brief_caption(reference, rng))
-    if rng.random() < 0.2:
+    if rng.random() < 0.4:
         lessons.append(rewrite_captions(reference, target, rng))
     return lessons
 
