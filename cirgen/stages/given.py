@@ -1,0 +1,73 @@
+"""Pairs that a source names itself, turned from its names into rows of the catalog."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from cirgen.run_folder import Run
+from cirgen.shards import write_rows
+from cirgen.sources.registry import SOURCES
+from cirgen.stages.signals import GivenPairs
+from cirgen.store import quoted
+
+_NAMES = pa.schema([pa.field("reference", pa.string()), pa.field("target", pa.string())])
+
+_LOSSES = {
+    "image missing": "r.position IS NULL OR t.position IS NULL",
+    "same image": "r.position = t.position",
+    "near duplicates": 'r."group" = t."group"',
+    "across splits": "r.split <> t.split",
+    "without embedding": "NOT (re.there AND te.there)",
+}
+"""Why a given pair cannot be used, in the order in which it is tested."""
+
+
+def given_pairs(run: Run, there: NDArray[np.bool_]) -> tuple[GivenPairs, dict[str, int]]:
+    """Return the usable pairs of the run's source, and how many were lost why.
+
+    Args:
+        there: which rows of the catalog have an image embedding [N].
+    """
+    named = run.derived / "given.unsorted.parquet"
+    rows: Any = (pair._asdict() for pair in SOURCES.build(run.recipe.images).pairs())
+    try:
+        write_rows(named, rows, _NAMES)
+        with run.store.connect() as connection:
+            _judge(run, connection, str(named), there)
+            lost = connection.execute("SELECT loss, count(*) FROM judged WHERE loss <> '' GROUP BY loss").fetchall()
+            kept = connection.execute(
+                "SELECT DISTINCT reference, target FROM judged WHERE loss = '' ORDER BY reference, target"
+            ).fetchnumpy()
+    finally:
+        named.unlink(missing_ok=True)
+    pairs = GivenPairs(np.asarray(kept["reference"], dtype=np.int64), np.asarray(kept["target"], dtype=np.int64))
+    return pairs, {str(loss): int(count) for loss, count in lost}
+
+
+def _judge(run: Run, connection: duckdb.DuckDBPyConnection, named: str, there: NDArray[np.bool_]) -> None:
+    """Make a table `judged` (reference, target, loss) of catalog rows; a name of two images means the first."""
+    connection.register("embedded", pa.table({"position": np.arange(len(there)), "there": there}))
+    losses = " ".join(f"WHEN {test} THEN {quoted(reason)}" for reason, test in _LOSSES.items())
+    connection.execute(f"""
+        CREATE TEMP TABLE pictures AS
+        SELECT file_row_number AS position, "group", split, aliases
+        FROM read_parquet({quoted(str(run.catalog))}, file_row_number = true)
+    """)
+    connection.execute("""
+        CREATE TEMP TABLE names AS
+        SELECT alias.source_id AS name, min(position) AS position
+        FROM (SELECT position, unnest(aliases) AS alias FROM pictures) GROUP BY name
+    """)
+    connection.execute(f"""
+        CREATE TEMP TABLE judged AS
+        SELECT r.position AS reference, t.position AS target, CASE {losses} ELSE '' END AS loss
+        FROM read_parquet({quoted(named)}) AS n
+        LEFT JOIN names AS rn ON rn.name = n.reference LEFT JOIN pictures AS r ON r.position = rn.position
+        LEFT JOIN names AS tn ON tn.name = n.target LEFT JOIN pictures AS t ON t.position = tn.position
+        LEFT JOIN embedded AS re ON re.position = r.position LEFT JOIN embedded AS te ON te.position = t.position
+    """)

@@ -1,0 +1,245 @@
+"""Pairs: which target each reference meets, chosen by the recipe's signals, and the hard negatives of each pair.
+
+Everything is exact and independent of block shape, order and machine: similarities are those of `cirgen.cosine`,
+draws go by key. A pair is (reference, target): the same two images the other way round are another pair. One that two
+signals choose is kept once, under the signal that the recipe lists first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cirgen.cosine import Exact, Vectors, cosines, has_vector, on_grid
+from cirgen.errors import UserError
+from cirgen.keys import digest
+from cirgen.recipe import Signal
+from cirgen.run_folder import Run
+from cirgen.schemas import PAIR
+from cirgen.shards import write_rows
+from cirgen.stages.given import given_pairs
+from cirgen.stages.mining import BLOCK_BYTES, Histogram, Places, Pool, nearest, only, rank_of
+from cirgen.stages.signals import Chooser, GivenPairs, labels
+from cirgen.store import BATCH_ROWS, quoted, stream
+
+_CHOSEN = pa.schema(
+    [
+        *(field for field in PAIR if field.name != "hard_negatives"),
+        pa.field("reference", pa.int64(), nullable=False),  # row of the catalog
+        pa.field("target", pa.int64(), nullable=False),
+    ]
+)
+
+
+def pair(run: Run, block_bytes: int = BLOCK_BYTES) -> None:
+    """Choose the pairs of a run and write them, sorted by pair_id.
+
+    Args:
+        run: has a catalog, `image_vectors`, and `caption_vectors` where a signal measures by caption.
+        block_bytes: memory for one block of similarities; changes speed alone.
+
+    Raises:
+        UserError: no reference has a target by any signal.
+    """
+    mining = _Mining(run, block_bytes)
+    unsorted = run.derived / "pairs.unsorted.parquet"
+    try:
+        write_rows(unsorted, mining.chosen(), _CHOSEN)
+        count = write_rows(run.pairs, mining.with_hard_negatives(_kept(run, unsorted)), PAIR)
+    finally:
+        unsorted.unlink(missing_ok=True)
+    run.note_facts(pairs=mining.facts(count))
+    if count == 0:
+        run.pairs.unlink()
+        raise UserError(_nothing_found(mining.choosers))
+
+
+def _kept(run: Run, unsorted: Path) -> Iterator[dict[str, Any]]:
+    """Yield the chosen pairs by pair_id: a hash, so a limit keeps an even sample, and a larger limit keeps it too."""
+    limit = run.recipe.pair.max_pairs
+    query = f"SELECT * FROM read_parquet({quoted(str(unsorted))}) ORDER BY pair_id" + (
+        f" LIMIT {limit}" if limit else ""
+    )
+    with run.store.connect() as connection:
+        for batch in stream(connection, query):
+            yield from batch.to_pylist()
+
+
+class _Mining:
+    """The images of a run, their similarities, and the signals that choose among them."""
+
+    def __init__(self, run: Run, block_bytes: int) -> None:
+        settings = run.recipe.pair
+        self._run = run
+        self._block_bytes = block_bytes
+        self._hard_negatives = settings.hard_negatives
+        columns = ["image_id", "split", "group", "category"]
+        self._catalog = pq.read_table(run.catalog, columns=columns).combine_chunks()
+        self._vectors: dict[str, Vectors] = {
+            by: self._load(by) for by in sorted({"image", *(signal.by for signal in settings.signals)})
+        }
+        self._there = {by: has_vector(vectors) for by, vectors in self._vectors.items()}
+        self._pools = self._split_pools()
+        self._given, self._given_lost = self._load_given(settings.signals)
+        self.choosers = [
+            Chooser(signal, label, run.recipe.seed, *self._bounds(signal))
+            for signal, label in zip(settings.signals, labels(settings.signals), strict=True)
+        ]
+        self._by_signal: Counter[str] = Counter()
+
+    def _load(self, by: str) -> Vectors:
+        path = self._run.image_vectors if by == "image" else self._run.caption_vectors
+        vectors: Vectors = np.load(path, mmap_mode="r")
+        if len(vectors) != self._catalog.num_rows:
+            raise ValueError(f"{path} has {len(vectors)} rows, the catalog {self._catalog.num_rows}")
+        return vectors
+
+    def _split_pools(self) -> list[Pool]:
+        splits = np.asarray(self._catalog.column("split").to_pylist())
+        groups, categories = (_codes(self._catalog.column(name)) for name in ("group", "category"))
+        pools = []
+        for split in sorted(set(splits.tolist())):
+            members = np.flatnonzero((splits == split) & self._there["image"])
+            pools.append(Pool(split, members, groups[members], categories[members]))
+        return pools
+
+    def _load_given(self, signals: Sequence[Signal]) -> tuple[GivenPairs, dict[str, int]]:
+        if all(signal.kind != "given" for signal in signals):
+            nobody = np.empty(0, dtype=np.int64)
+            return GivenPairs(nobody, nobody), {}
+        return given_pairs(self._run, self._there["image"])
+
+    def _bounds(self, signal: Signal) -> tuple[float, float]:
+        """Return the window of a signal as cosines."""
+        if signal.kind == "rank":
+            return -np.inf, np.inf
+        lower = -np.inf if signal.lower is None else signal.lower
+        upper = np.inf if signal.upper is None else signal.upper
+        if signal.kind != "percentile":
+            return lower, upper
+        histogram = Histogram()
+        for pool, references, similarities in self._blocks("Measure similarities", (signal.by,)):
+            rows = zip(references, similarities[signal.by], strict=True)
+            candidates = np.stack([self._candidates(pool, signal, place, row) for place, row in rows])
+            histogram.add(candidates[candidates > -np.inf])
+        return histogram.percentile(lower), histogram.percentile(upper)
+
+    def _blocks(self, label: str, measures: Iterable[str]) -> Iterator[tuple[Pool, Places, dict[str, Exact]]]:
+        """Yield references of one pool and their similarities with all of it, by each measure."""
+        with self._run.progress.step(label, sum(len(pool.members) for pool in self._pools)) as step:
+            for pool in self._pools:
+                for references in pool.blocks(len(pool.members), self._block_bytes):
+                    yield pool, references, {by: pool.similarities(self._vectors[by], references) for by in measures}
+                    step.advance(len(references))
+
+    def _candidates(self, pool: Pool, signal: Signal, place: int, similarities: Exact) -> Exact:
+        there = self._there[signal.by][pool.members]
+        return only(similarities, pool.candidates(place, signal.same_category) & there & there[place])
+
+    def chosen(self) -> Iterator[dict[str, Any]]:
+        """Yield the pairs that the signals choose (`_CHOSEN`), reference by reference."""
+        for pool, references, similarities in self._blocks("Mine pairs", self._vectors):
+            for row, place in enumerate(references):
+                yield from self._of_reference(pool, int(place), {by: block[row] for by, block in similarities.items()})
+
+    def _of_reference(self, pool: Pool, place: int, similarities: Mapping[str, Exact]) -> Iterator[dict[str, Any]]:
+        reference = int(pool.members[place])
+        reference_id = self._image_id(reference)
+        given = pool.places(self._given.of(reference))
+        taken: set[int] = set()
+        for chooser in self.choosers:
+            candidates = self._candidates(pool, chooser.signal, place, similarities[chooser.signal.by])
+            for target_place in chooser.choose(reference_id, candidates, given).tolist():
+                if target_place in taken:
+                    continue
+                taken.add(target_place)
+                target = int(pool.members[target_place])
+                yield {
+                    "pair_id": digest("pair", reference_id, self._image_id(target)),
+                    "reference_id": reference_id,
+                    "target_id": self._image_id(target),
+                    "split": pool.split,
+                    "signal": chooser.label,
+                    "similarity": similarities["image"][target_place],
+                    "rank": rank_of(candidates, target_place),
+                    "reference": reference,
+                    "target": target,
+                }
+
+    def _image_id(self, position: int) -> str:
+        return str(self._catalog.column("image_id")[position].as_py())
+
+    def with_hard_negatives(self, pairs: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Yield pairs (`schemas.PAIR`) with their hard negatives, in the order in which they come."""
+        pools = {pool.split: pool for pool in self._pools}
+        while batch := list(islice(pairs, BATCH_ROWS)):
+            negatives: dict[str, list[str]] = {}
+            for split in sorted({row["split"] for row in batch}):
+                in_split = [row for row in batch if row["split"] == split]
+                for block in pools[split].blocks(len(in_split), self._block_bytes):
+                    rows = [in_split[number] for number in block]
+                    negatives.update(self._mined(pools[split], rows))
+            for row in batch:
+                self._by_signal[row["signal"]] += 1
+                reference = {"image_id": row["reference_id"], "kind": "reference"}
+                hard = [
+                    reference,
+                    *({"image_id": image_id, "kind": "mined"} for image_id in negatives[row["pair_id"]]),
+                ]
+                yield {name: row[name] for name in PAIR.names if name != "hard_negatives"} | {"hard_negatives": hard}
+
+    def _mined(self, pool: Pool, pairs: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, list[str]]]:
+        """Yield per pair the images nearest to the average of reference and target, neither's near duplicates."""
+        vectors = self._vectors["image"]
+        ends = np.asarray([(row["reference"], row["target"]) for row in pairs])
+        centres = on_grid(vectors[ends[:, 0]]) + on_grid(vectors[ends[:, 1]])
+        for row, places, similarities in zip(
+            pairs, pool.places(ends), cosines(centres, vectors, pool.members), strict=True
+        ):
+            allowed = pool.candidates(places[0]) & pool.candidates(places[1])
+            mined = nearest(only(similarities, allowed), self._hard_negatives)
+            yield row["pair_id"], [self._image_id(int(position)) for position in pool.members[mined]]
+
+    def facts(self, count: int) -> dict[str, Any]:
+        """Return what the report says of pairing."""
+        return {
+            "count": count,
+            "by_signal": {chooser.label: self._by_signal[chooser.label] for chooser in self.choosers},
+            "references_without_target": {chooser.label: chooser.seen.without_target for chooser in self.choosers},
+            "without_embedding": int((~self._there["image"]).sum()),
+            "given_lost": self._given_lost,
+        }
+
+
+def _codes(column: pa.ChunkedArray) -> Places:
+    """Number the distinct values of a text column, -1 for the empty one."""
+    codes = column.combine_chunks().dictionary_encode()
+    numbers = np.asarray(codes.indices, dtype=np.int64)
+    values = codes.dictionary.to_pylist()
+    return np.where(numbers == values.index(""), -1, numbers) if "" in values else numbers
+
+
+def _nothing_found(choosers: Sequence[Chooser]) -> str:
+    """Say why no signal chose anything, in the units in which the user sets its window."""
+    tried = "; ".join(f"{chooser.label} {_window(chooser)}" for chooser in choosers)
+    return f"No pair was found ({tried}); change lower and upper in pair.signals, or use more images."
+
+
+def _window(chooser: Chooser) -> str:
+    signal, seen = chooser.signal, chooser.seen
+    window = f"lower={signal.lower} upper={signal.upper}"
+    if not seen.candidates:
+        return f"with {window} saw no candidate: no image shares a split with another that is no near duplicate"
+    if signal.kind == "given":
+        window += ", of the pairs that the source names,"
+    return (
+        f"with {window} saw similarities from {seen.least:.3f} to {seen.most:.3f} "
+        f"and at most {seen.candidates} candidates per reference"
+    )

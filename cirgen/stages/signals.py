@@ -1,0 +1,104 @@
+"""Mining signals: how each kind chooses the targets of one reference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cirgen.cosine import Exact
+from cirgen.recipe import Signal
+from cirgen.stages.mining import Places, at_ranks, distinct_draws, nearest, only
+
+
+@dataclass
+class Seen:
+    """What a signal met, for the user who has to set its window."""
+
+    least: float = np.inf  # similarity of any reference with any of its candidates
+    most: float = -np.inf
+    candidates: int = 0  # of the reference that has most
+    references: int = 0
+    without_target: int = 0
+
+    def add(self, candidates: Exact, chosen: Places) -> None:
+        """Count one reference, given its row of similarities, -inf where an image is no candidate."""
+        values = candidates[candidates > -np.inf]
+        self.references += 1
+        self.without_target += not len(chosen)
+        self.candidates = max(self.candidates, len(values))
+        if len(values):
+            self.least = min(self.least, float(values.min()))
+            self.most = max(self.most, float(values.max()))
+
+
+@dataclass(frozen=True)
+class GivenPairs:
+    """The pairs of a source as catalog rows, sorted by reference, then target."""
+
+    references: NDArray[np.int64]
+    targets: NDArray[np.int64]
+
+    def of(self, reference: int) -> NDArray[np.int64]:
+        """Return the targets of a reference."""
+        return self.targets[slice(*np.searchsorted(self.references, [reference, reference + 1]))]
+
+
+class Chooser:
+    """One signal of the recipe.
+
+    Args:
+        signal: its settings.
+        label: what pairs call it.
+        seed: the recipe's.
+        lower, upper: bounds on the cosine; a signal of ranks has none.
+    """
+
+    def __init__(self, signal: Signal, label: str, seed: int, lower: float, upper: float) -> None:
+        self.signal = signal
+        self.label = label
+        self.seen = Seen()
+        self._key = ("pair", seed, signal.kind, signal.by, signal.lower, signal.upper, signal.same_category)
+        self._lower = lower
+        self._upper = upper
+
+    def choose(self, reference_id: str, candidates: Exact, given: Places) -> Places:
+        """Return the places of the targets of one reference.
+
+        Args:
+            reference_id: its image id, which every draw depends on.
+            candidates: similarities [n] by this signal's measure, -inf where an image is no candidate.
+            given: places of the targets that the source names for it.
+        """
+        chosen = self._choose(reference_id, candidates, given)
+        self.seen.add(candidates, chosen)
+        return chosen
+
+    def _choose(self, reference_id: str, candidates: Exact, given: Places) -> Places:
+        within = (candidates > -np.inf) & (candidates >= self._lower) & (candidates <= self._upper)
+        if self.signal.kind == "given":
+            return given[within[given]]
+        if self.signal.kind == "rank":
+            return self._in_rank_window(reference_id, candidates)
+        if self.signal.kind == "neighbours":
+            return nearest(only(candidates, within), self.signal.per_image)
+        window = np.flatnonzero(within)
+        return window[distinct_draws(len(window), self.signal.per_image, *self._key, reference_id)]
+
+    def _in_rank_window(self, reference_id: str, candidates: Exact) -> Places:
+        """Draw from the part of the window that the candidates reach; nothing where they end before it."""
+        first = max(1, int(self.signal.lower or 1))
+        last = min(int(self.signal.upper or 0), int(np.count_nonzero(candidates > -np.inf)))
+        draws = distinct_draws(max(0, last - first + 1), self.signal.per_image, *self._key, reference_id)
+        return at_ranks(candidates, first + draws)
+
+
+def labels(signals: tuple[Signal, ...]) -> list[str]:
+    """Name each signal by its kind and measure; a kind listed again gets a number."""
+    names: list[str] = []
+    for signal in signals:
+        name = signal.kind if signal.by == "image" else f"{signal.kind}-by-caption"
+        taken = sum(other.split("#")[0] == name for other in names)
+        names.append(f"{name}#{taken + 1}" if taken else name)
+    return names
