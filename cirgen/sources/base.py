@@ -21,6 +21,24 @@ class SourceSettings(BaseModel):
     category: str = ""
 
 
+class Known(NamedTuple):
+    """What a source says of one image; empty where it says nothing."""
+
+    category: str = ""
+    license: str = ""
+    author: str = ""
+    url: str = ""
+    caption: str = ""
+
+    def or_else(self, settings: SourceSettings) -> Known:
+        """Fill in what the recipe says of the whole collection."""
+        return self._replace(
+            category=self.category or settings.category,
+            license=self.license or settings.license,
+            author=self.author or settings.author,
+        )
+
+
 @dataclass(frozen=True)
 class Item:
     """One image of a source, not yet read.
@@ -35,12 +53,28 @@ class Item:
     read: Callable[[], bytes]
     """Returns the original file bytes; raises OSError when they cannot be had."""
     path: Path | None = None
-    """The local file that holds exactly these bytes, so that they need not be copied into the run."""
+    """The local file that holds these bytes, so that they need not be copied into the run."""
+    offset: int = 0
+    """Of the first byte in `path`: a tar file holds many images."""
     category: str = ""
     license: str = ""
     author: str = ""
     url: str = ""
     caption: str = ""
+
+
+def file_item(source: str, source_id: str, path: Path, known: Known) -> Item:
+    """Describe an image file on disk; one that is missing becomes an item that cannot be read."""
+    return Item(source, source_id, file_stamp(path), path.read_bytes, path, **known._asdict())
+
+
+def file_stamp(path: Path) -> str:
+    """Return what stands for a local file's content: size and modification time, or `missing`."""
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return "missing"
+    return f"{stat.st_size}-{stat.st_mtime_ns}"
 
 
 class GivenPair(NamedTuple):
@@ -62,6 +96,10 @@ class Source(ABC):
         Raises:
             UserError: the collection is missing, empty or not of this kind.
         """
+
+    def count(self) -> int | None:
+        """Return how many items there are, where that is known without reading them all."""
+        return None
 
     def pairs(self) -> Iterator[GivenPair]:
         """Yield the pairs that the source names; most name none."""
