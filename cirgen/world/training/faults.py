@@ -30,14 +30,13 @@ def wrong_value(reference: Figure, target: Figure, rng: random.Random, level: Le
 
 
 def wrong_attribute(reference: Figure, target: Figure, rng: random.Random, level: Level) -> str | None:
-    """Write a change of something that stayed as it was."""
+    """Write a change of something that stayed as it was; None where nothing did."""
     same = [a.name for a in ATTRIBUTES if getattr(reference, a.name) == getattr(target, a.name) != HIDDEN]
+    if not same:
+        return None
     other = altered(reference, rng.choice(same), rng, level)
-    return (
-        change(reference, other, rng)
-        if not set(reference.differences(other)) & _differing(reference, target)
-        else None
-    )
+    stray = set(reference.differences(other)) & _differing(reference, target)
+    return None if stray else change(reference, other, rng)
 
 
 def _differing(reference: Figure, target: Figure) -> set[str]:
