@@ -73,7 +73,7 @@ class Signal(Section):
     """One way to choose targets for a reference."""
 
     kind: Literal["random", "rank", "percentile", "neighbours", "given"]
-    """random; a window of ranks; a window of percentiles of all similarities; nearest within bounds; pairs of the source."""
+    """How targets are chosen: at random, in a window of ranks or percentiles, nearest within bounds, by the source."""
     by: Literal["image", "caption"] = "image"
     """Which embedding measures similarity."""
     per_image: int = Field(1, ge=1)
@@ -116,7 +116,7 @@ class Modify(Section):
     examples: int = Field(0, ge=0)
     """In-context examples per prompt, drawn by key from the prompt's pool."""
     fallback_tokens: int | None = Field(77, ge=1)
-    """A template text over so many tokens of the encoder falls back to the target caption (SPN4CIR); null never does."""
+    """A template text of more tokens (of the encoder) falls back to the target caption, as in SPN4CIR; null: never."""
     sampling: Sampling = Sampling()
 
 

@@ -175,7 +175,7 @@ def stream(
     connection: duckdb.DuckDBPyConnection, query: str, parameters: list[Any] | None = None
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a query, `BATCH_ROWS` at a time."""
-    reader: Any = connection.execute(query, parameters).to_arrow_reader(BATCH_ROWS)
+    reader: Any = connection.sql(query, params=parameters).to_arrow_reader(BATCH_ROWS)
     yield from reader
 
 
