@@ -5,3 +5,7 @@ from __future__ import annotations
 
 class UserError(Exception):
     """A problem the user can mend: one sentence that says what is wrong and names the fix; shown without traceback."""
+
+
+class NothingAcceptedError(UserError):
+    """A run came to its end and no triplet passed its filters."""

@@ -51,14 +51,26 @@ def find_model(name: str, revision: str | None = None) -> ModelFiles:
     Raises:
         UserError: no such folder, no processor in it, or the Hub cannot be reached.
     """
-    path = local_path(name)
-    if name.startswith((SHIPPED_PREFIX, "/", ".", "~")) or path.is_dir():
-        if not path.is_dir():
-            raise UserError(f"There is no model folder at {path}; correct the path, or name a hub id.")
-        return ModelFiles(name, _checked(path), "", content_hash(path))
+    local = local_model_folder(name)
+    if local is not None:
+        return ModelFiles(name, local, "", content_hash(local))
     folder = _fetch(name, revision)
     commit = folder.name
     return ModelFiles(name, _checked(folder), commit, digest("hub", name, commit))
+
+
+def local_model_folder(name: str) -> Path | None:
+    """Return the folder that a model name stands for on this machine, None for a hub id; reads no weights.
+
+    Raises:
+        UserError: no such folder, or no processor in it.
+    """
+    path = local_path(name)
+    if not path.is_dir() and not name.startswith((SHIPPED_PREFIX, "/", ".", "~")):
+        return None
+    if not path.is_dir():
+        raise UserError(f"There is no model folder at {path}; correct the path, or name a hub id.")
+    return _checked(path)
 
 
 def _checked(folder: Path) -> Path:

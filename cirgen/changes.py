@@ -1,0 +1,136 @@
+"""A run folder and the recipe it was made with: what differs from today's, and what will therefore run again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cirgen.errors import UserError
+from cirgen.prompts import check_lock, load_prompt
+from cirgen.recipe import Recipe
+from cirgen.run_folder import Run
+from cirgen.shards import write_text
+
+RECIPE_NAME = "recipe.yaml"
+
+PAIRS_ON = "pairs, the texts of new pairs, the decision"
+CONSEQUENCES: Mapping[str, str] = {
+    "seed": f"every text, {PAIRS_ON}",
+    "images": f"nothing for images already taken in; new ones, {PAIRS_ON}",
+    "mllm": "captions and texts by that model",
+    "llm": "texts by that model",
+    "encoder": f"embeddings, {PAIRS_ON}",
+    "caption": "captions, and the texts written from them",
+    "pair": PAIRS_ON,
+    "modify": "texts",
+    "filter": "the decision, and scores never measured",
+    "export": "the split and the dataset folder",
+    "publish": "nothing",
+}
+"""Section of the recipe to what a change in it runs again; what has a row already is never generated twice."""
+
+NOTHING_BUT_SPEED = frozenset({"batch_size", "device"})
+
+
+@dataclass(frozen=True)
+class Change:
+    """A field whose value differs."""
+
+    path: str
+    """Dotted, list items by index: `filter.0.min_words`."""
+    before: Any
+    after: Any
+
+    def __str__(self) -> str:
+        return f"{self.path}: {_shown(self.before)} -> {_shown(self.after)}"
+
+    @property
+    def consequence(self) -> str:
+        """Return what runs again because of it."""
+        section, _, field = self.path.partition(".")
+        return "nothing" if field in NOTHING_BUT_SPEED else CONSEQUENCES.get(section, "everything")
+
+
+_ABSENT = object()
+
+
+def _shown(value: Any) -> str:
+    return "(absent)" if value is _ABSENT else "null" if value is None else str(value)
+
+
+def changes(before: Any, after: Any, path: str = "") -> Iterator[Change]:
+    """Yield the fields of two resolved recipes that differ, in recipe order."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in dict.fromkeys([*before, *after]):
+            yield from changes(before.get(key, _ABSENT), after.get(key, _ABSENT), f"{path}.{key}".lstrip("."))
+    elif isinstance(before, list) and isinstance(after, list):
+        for index in range(max(len(before), len(after))):
+            items = [values[index] if index < len(values) else _ABSENT for values in (before, after)]
+            yield from changes(items[0], items[1], f"{path}.{index}")
+    elif before != after:
+        yield Change(path, before, after)
+
+
+def enter(run: Run) -> list[Change]:
+    """Make sure that a run folder belongs to the recipe; return what changed since it was last used.
+
+    Raises:
+        UserError: the folder holds a run of another name, or a prompt changed under its version.
+    """
+    check_prompts(run)
+    before = read_recipe(run.folder)
+    if before is None:
+        return []
+    if before.get("name") != run.recipe.name:
+        raise UserError(
+            f"{run.folder} holds the run '{before.get('name')}', and this recipe is called '{run.recipe.name}': "
+            "either choose another folder with --output, or give the recipe that name."
+        )
+    return list(changes(before, run.recipe.resolved()))
+
+
+def check_prompts(run: Run) -> None:
+    """Refuse prompts whose text changed since this run used that version of them.
+
+    Raises:
+        UserError: with both ways out.
+    """
+    remembered = run.read_facts().get("prompts", {})
+    for reference in (*run.recipe.caption.prompts, *run.recipe.modify.prompts):
+        check_lock(load_prompt(reference), remembered, run.facts)
+
+
+def read_recipe(folder: Path) -> dict[str, Any] | None:
+    """Return the resolved recipe of a run folder, None where no run began.
+
+    Raises:
+        UserError: the file was damaged by hand.
+    """
+    from cirgen.yaml_text import NotYamlError, read_yaml
+
+    path = folder / RECIPE_NAME
+    if not path.is_file():
+        return None
+    try:
+        fields = read_yaml(path.read_text(encoding="utf8")).data
+    except NotYamlError as error:
+        raise UserError(f"{path}:{error.line} is not YAML ({error.message}); restore it or delete it.") from error
+    if not isinstance(fields, dict):
+        raise UserError(f"{path} is no recipe; restore it or delete it.")
+    return fields
+
+
+def save_recipe(folder: Path, recipe: Recipe) -> None:
+    """Write the resolved recipe, every default filled in, into the run folder."""
+    from io import StringIO
+
+    from ruamel.yaml import YAML
+
+    text = StringIO()
+    writer = YAML(typ="safe", pure=True)
+    writer.default_flow_style = False
+    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    writer.dump(recipe.resolved(), text)
+    write_text(folder / RECIPE_NAME, f"# The recipe of this run with every default filled in.\n{text.getvalue()}")

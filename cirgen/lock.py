@@ -1,0 +1,68 @@
+"""One local process per run folder, or several that say so.
+
+Every process that works in a run folder holds a shared lock on `run.lock` for as long as it lives; one that does not
+ask to join must find nobody there. The kernel drops the lock with the process, so that a kill leaves none behind.
+Processes come in one at a time, through `run.gate`: turning an exclusive lock into a shared one is not atomic.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from cirgen.errors import UserError
+
+LOCK_NAME = "run.lock"
+GATE_NAME = "run.gate"
+
+
+@contextmanager
+def hold(folder: Path, join: bool = False) -> Iterator[bool]:
+    """Hold a run folder; yields whether this process is the only one there.
+
+    Args:
+        folder: the run folder, made where there is none.
+        join: work beside a process that is already there.
+
+    Raises:
+        UserError: another process works in the folder, and this one does not join.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK_NAME).open("a+", encoding="utf8") as file:
+        with (folder / GATE_NAME).open("a") as gate:
+            fcntl.flock(gate, fcntl.LOCK_EX)
+            alone = _come_in(folder, file, join)
+        yield alone
+
+
+def _come_in(folder: Path, file: TextIO, join: bool) -> bool:
+    alone = _try_lock(file, fcntl.LOCK_EX)
+    if not alone and not join:
+        raise UserError(_refusal(folder, file))
+    if alone:
+        file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    fcntl.flock(file, fcntl.LOCK_SH)
+    return alone
+
+
+def _try_lock(file: TextIO, kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _refusal(folder: Path, file: TextIO) -> str:
+    import psutil
+
+    file.seek(0)
+    alive = [line for line in file.read().split() if psutil.pid_exists(int(line))]
+    who = f"process {', '.join(alive)}" if alive else "another process"
+    return f"{folder} is in use by {who}; wait for it to end, or work beside it with --join."

@@ -1,0 +1,133 @@
+"""What a recipe must get right beyond its schema: prompts that fit, models that run them, files that are there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from cirgen.errors import UserError
+from cirgen.model_files import local_model_folder
+from cirgen.prompts import Prompt, load_prompt
+from cirgen.recipe import Recipe
+from cirgen.recipe_errors import RecipeErrors
+from cirgen.recipe_file import LoadedRecipe
+from cirgen.sources.base import Item, Source
+from cirgen.sources.registry import SOURCES
+from cirgen.yaml_text import Path
+
+Problems = Iterator[tuple[Path, str]]
+"""Where in the recipe, and what is wrong there."""
+
+MODIFY_TASKS = ("template", "rewrite", "change")
+CAPTION_SLOTS = frozenset({"words", "category"})
+MODIFY_SLOTS = frozenset({"reference_caption", "target_caption", "category", "intent", "examples"})
+
+
+def check_recipe(loaded: LoadedRecipe, files: bool = True) -> None:
+    """Check what the schema cannot.
+
+    Args:
+        loaded: a recipe that fits the schema.
+        files: also look for the images and for local models; without it the recipe may be meant for another machine.
+
+    Raises:
+        RecipeErrors: every mistake.
+    """
+    recipe = loaded.recipe
+    prompts, problems = _prompts(recipe)
+    problems += [*_tasks(recipe, prompts), *_slots(recipe, prompts), *_intents(recipe, prompts), *_signals(recipe)]
+    if files:
+        problems += [*_models(recipe), *_images(recipe, prompts)]
+    if problems:
+        raise RecipeErrors([loaded.problem(place, message) for place, message in problems])
+
+
+def _prompts(recipe: Recipe) -> tuple[dict[Path, Prompt], list[tuple[Path, str]]]:
+    """Load every prompt of the recipe, by its place."""
+    found: dict[Path, Prompt] = {}
+    problems: list[tuple[Path, str]] = []
+    for section, references in (("caption", recipe.caption.prompts), ("modify", recipe.modify.prompts)):
+        for index, reference in enumerate(references):
+            place = (section, "prompts", index)
+            try:
+                found[place] = load_prompt(reference)
+            except UserError as error:
+                problems.append((place, str(error)))
+    if not recipe.modify.prompts:
+        problems.append((("modify", "prompts"), "names no prompt; name one, for example change-images"))
+    return found, problems
+
+
+def _tasks(recipe: Recipe, prompts: dict[Path, Prompt]) -> Problems:
+    for place, prompt in prompts.items():
+        fitting = ("caption",) if place[0] == "caption" else MODIFY_TASKS
+        if prompt.task not in fitting:
+            yield place, f"'{prompt.reference}' is for {prompt.task}; this section takes {' or '.join(fitting)}"
+        elif prompt.task in ("caption", "change") and recipe.mllm is None:
+            yield place, f"'{prompt.reference}' shows images to a model; add a section mllm"
+        elif prompt.task == "rewrite" and recipe.llm is None and recipe.mllm is None:
+            yield place, f"'{prompt.reference}' asks a language model; add a section llm, or mllm"
+
+
+def _slots(recipe: Recipe, prompts: dict[Path, Prompt]) -> Problems:
+    for place, prompt in prompts.items():
+        known = CAPTION_SLOTS if place[0] == "caption" else MODIFY_SLOTS
+        strange = sorted(set(prompt.slots) - known)
+        if strange:
+            yield place, f"nothing fills {', '.join(strange)} of '{prompt.reference}'; use {', '.join(sorted(known))}"
+        captions = sorted(set(prompt.slots) & {"reference_caption", "target_caption"})
+        if captions and not recipe.caption.prompts:
+            yield place, f"'{prompt.reference}' needs {' and '.join(captions)}; name a prompt under caption.prompts"
+
+
+def _intents(recipe: Recipe, prompts: dict[Path, Prompt]) -> Problems:
+    for intent, share in recipe.modify.intents.items():
+        if share <= 0:
+            yield ("modify", "intents", intent), f"a share must be above 0, not {share:g}; take the intent out instead"
+        for prompt in prompts.values():
+            if prompt.intents and intent not in prompt.intents:
+                known = ", ".join(prompt.intents)
+                yield ("modify", "intents", intent), f"'{prompt.reference}' knows no such intent; it knows {known}"
+    if not recipe.modify.intents:
+        yield ("modify", "intents"), "names no intent; write {any: 1} for no wish in particular"
+
+
+def _signals(recipe: Recipe) -> Problems:
+    gives_pairs = type(SOURCES.build(recipe.images)).pairs is not Source.pairs
+    for index, signal in enumerate(recipe.pair.signals):
+        if signal.by == "caption" and not recipe.caption.prompts:
+            yield (
+                ("pair", "signals", index, "by"),
+                "needs captions; name a prompt under caption.prompts, or take image",
+            )
+        if signal.kind == "given" and not gives_pairs:
+            yield ("pair", "signals", index, "kind"), "this source of images names no pairs; take another signal"
+    if not recipe.pair.signals:
+        yield ("pair", "signals"), "names no signal; add one, for example {kind: neighbours}"
+
+
+def _models(recipe: Recipe) -> Problems:
+    for section in ("mllm", "llm", "encoder"):
+        settings = getattr(recipe, section)
+        if settings is not None:
+            yield from _complaint((section, "model"), partial(local_model_folder, settings.model))
+
+
+def _images(recipe: Recipe, prompts: dict[Path, Prompt]) -> Problems:
+    """Look at the first image alone: a source tells by it whether it is there, and whether it knows categories."""
+    first: list[Item] = []
+    yield from _complaint(("images",), lambda: first.extend(_first_item(SOURCES.build(recipe.images))))
+    for place, prompt in prompts.items():
+        if "category" in prompt.slots and first and not first[0].category:
+            yield place, f"'{prompt.reference}' needs a category, which these images lack; set images.category"
+
+
+def _first_item(source: Source) -> list[Item]:
+    return [item for item, _ in zip(source.items(), range(1), strict=False)]
+
+
+def _complaint(place: Path, check: Callable[[], object]) -> Problems:
+    try:
+        check()
+    except UserError as error:
+        yield place, str(error)
