@@ -1,0 +1,61 @@
+"""`cirgen`: images in, filtered (reference, modification text, target) triplets out."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from cirgen import __version__
+from cirgen.cli import preview, prompts, recipes, report, retry, run, status, validate
+from cirgen.errors import UserError
+from cirgen.world.cli import app as world
+
+FAILED = 1
+
+app = typer.Typer(
+    help="Turn images into filtered (reference, modification text, target) triplets. Begin with: cirgen run demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (run.run, preview.preview, validate.validate, status.status, retry.retry, report.report):
+    app.command()(command)
+app.add_typer(prompts.app, name="prompts")
+app.add_typer(recipes.app, name="recipes")
+app.add_typer(world, name="world")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"cirgen {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Hold what every command shares."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; leaves with 0, 1 where it failed, 2 on wrong usage, 130 on Ctrl-C."""
+    try:
+        app(arguments, prog_name="cirgen")
+    except UserError as error:
+        _fail(str(error))
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _fail("The disk is full; free some space and give the same command again: what was committed is kept.")
+
+
+def _fail(message: str) -> None:
+    print(f"Error: {message}", file=sys.stderr)
+    sys.exit(FAILED)

@@ -1,0 +1,81 @@
+"""What a run folder holds, counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+
+from cirgen.store import quoted
+
+if TYPE_CHECKING:
+    from cirgen.run_folder import Run
+
+PENDING = "pending"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Counts of one run."""
+
+    stages: dict[str, dict[str, int]]
+    """Stage to status to rows; `pending` are planned rows that have no answer yet."""
+    images: int
+    """Unique pictures."""
+    pairs: int
+    triplets: int
+    """Pairs that have a text."""
+    accepted: int
+    rejected: dict[str, int] = field(default_factory=dict)
+    """Reason to triplets, most frequent first."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Wall time per stage, all calls of this run together."""
+
+    def record(self) -> dict[str, Any]:
+        """Return plain data."""
+        return {**vars(self), "rejected_total": sum(self.rejected.values())}
+
+
+def figures(run: Run) -> Figures:
+    """Count what a run has; stages it has not reached count nothing."""
+    verdicts = _verdicts(run)
+    return Figures(
+        stages={stage: _statuses(run, stage, plan) for stage, plan in _plans(run).items()},
+        images=_rows(run.catalog),
+        pairs=_rows(run.pairs),
+        triplets=_rows(run.triplets),
+        accepted=verdicts.pop("", 0),
+        rejected=verdicts,
+        seconds=run.read_facts().get("seconds", {}),
+    )
+
+
+def _plans(run: Run) -> dict[str, Path]:
+    return {
+        "ingest": run.derived / "ingest_plan.parquet",
+        "caption": run.caption_plan,
+        "embed": run.derived / "embed_plan.parquet",
+        "modify": run.modify_plan,
+    }
+
+
+def _statuses(run: Run, stage: str, plan: Path) -> dict[str, int]:
+    return run.store.statuses(stage, plan) if plan.is_file() else {}
+
+
+def _rows(path: Path) -> int:
+    return int(pq.ParquetFile(path).metadata.num_rows) if path.is_file() else 0
+
+
+def _verdicts(run: Run) -> dict[str, int]:
+    """Count verdicts by reason, accepted ones under the empty reason."""
+    if not run.verdicts.is_file():
+        return {}
+    with run.store.connect() as connection:
+        query = (
+            f"SELECT reason, count(*) AS n FROM read_parquet({quoted(str(run.verdicts))}) "
+            "GROUP BY reason ORDER BY n DESC, reason"
+        )
+        return {str(reason): int(count) for reason, count in connection.execute(query).fetchall()}

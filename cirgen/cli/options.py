@@ -1,0 +1,18 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RecipeArgument = Annotated[str, typer.Argument(help="Recipe file, or the name of a shipped one (cirgen recipes ls).")]
+RunArgument = Annotated[Path, typer.Argument(help="Run folder, e.g. runs/demo.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a field of the recipe; may be given again."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print figures as JSON.")]
+FlushRowsOption = Annotated[int, typer.Option(min=1, help="Commit when so many rows wait: a kill loses no more.")]
+FlushSecondsOption = Annotated[float, typer.Option(min=0.0, help="Commit when a row has waited so many seconds.")]

@@ -1,0 +1,116 @@
+"""`cirgen preview`: a few rows end to end, and what the whole will take."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cirgen.cli.options import JsonOption, RecipeArgument, SetOption
+from cirgen.cli.session import RUNS, new_run, work
+from cirgen.errors import NothingAcceptedError, UserError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from cirgen.preview import StageEstimate
+    from cirgen.run_folder import Run
+
+
+def preview(
+    recipe: RecipeArgument,
+    rows: Annotated[int, typer.Option("-n", "--rows", min=1, max=200, help="Triplets to show.")] = 8,
+    settings: SetOption = None,
+    price_per_million: Annotated[
+        float | None, typer.Option(min=0.0, help="Price of a million tokens, in your currency: estimates the cost.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a few triplets end to end, show them, and estimate time, tokens and cost of the whole.
+
+    Example: cirgen preview demo -n 8
+    """
+    from cirgen.preview import estimate, images_for, shown_rows, small
+    from cirgen.recipe_checks import check_recipe
+    from cirgen.recipe_file import load_recipe
+
+    loaded = load_recipe(recipe, settings or ())
+    check_recipe(loaded)
+    folder = RUNS / f"{loaded.recipe.name}-preview"
+    _empty(folder)
+    run = new_run(folder, small(loaded.recipe, rows), images_for(rows))
+    run.note_facts(preview=True)
+    try:
+        seconds = work(run).seconds
+    except NothingAcceptedError:
+        seconds = run.read_facts()["seconds"]
+    images, stages = estimate(run, loaded.recipe, seconds)
+    _show(run, shown_rows(run, rows), images, stages, price_per_million, as_json)
+    typer.echo(f"To run the whole: cirgen run {recipe}", err=True)
+
+
+def _empty(folder: Path) -> None:
+    """Remove an earlier preview, so that its rows do not make the estimate look fast."""
+    facts = folder / "run.json"
+    if not folder.exists():
+        return
+    if not facts.is_file() or not json.loads(facts.read_text(encoding="utf8")).get("preview"):
+        raise UserError(f"{folder} holds something else than a preview; move it away, or rename the recipe.")
+    shutil.rmtree(folder)
+
+
+def _show(
+    run: Run,
+    rows: list[dict[str, Any]],
+    images: int,
+    stages: list[StageEstimate],
+    price_per_million: float | None,
+    as_json: bool,
+) -> None:
+    from rich.console import Console
+
+    tokens = sum(stage.prompt_tokens + stage.output_tokens for stage in stages)
+    cost = None if price_per_million is None else tokens / 1e6 * price_per_million
+    if as_json:
+        whole = {"images": images, "stages": [asdict(stage) for stage in stages], "tokens": tokens, "cost": cost}
+        typer.echo(json.dumps({"rows": rows, "whole": whole, "contact_sheet": str(run.report)}, indent=2))
+        return
+    console = Console()
+    console.print(_rows_table(rows))
+    console.print(f"contact sheet: {run.report}\n", highlight=False, soft_wrap=True)
+    console.print(_estimate_table(images, stages))
+    total = timedelta(seconds=round(sum(stage.seconds for stage in stages)))
+    price = "" if cost is None else f", cost {cost:,.2f}"
+    console.print(f"the whole: at most about {total} on this machine, {tokens:,} tokens{price}", highlight=False)
+
+
+def _rows_table(rows: list[dict[str, Any]]) -> Table:
+    from rich.table import Table
+
+    table = Table("reference", "modification text", "target", "verdict", box=None, pad_edge=False)
+    for row in rows:
+        reference, target = row["reference_caption"], row["target_caption"]
+        table.add_row(
+            reference or row["reference_id"][:8],
+            row["text"],
+            target or row["target_id"][:8],
+            row["reason"] or "accepted",
+        )
+    return table
+
+
+def _estimate_table(images: int, stages: list[StageEstimate]) -> Table:
+    from rich.table import Table
+
+    table = Table(f"{images:,} images", box=None, pad_edge=False)
+    for title in ("rows", "seconds", "prompt tokens", "output tokens"):
+        table.add_column(title, justify="right")
+    for stage in stages:
+        figures = (stage.rows, stage.seconds, stage.prompt_tokens, stage.output_tokens)
+        table.add_row(stage.stage, *(f"{figure:,.0f}" for figure in figures))
+    return table

@@ -1,0 +1,121 @@
+"""Work in a run folder: hold it, check whose it is, say what changed, and stop without loss."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from cirgen.errors import UserError
+
+if TYPE_CHECKING:
+    from cirgen.changes import Change
+    from cirgen.pipeline import Outcome
+    from cirgen.recipe import Recipe
+    from cirgen.run_folder import Run
+    from cirgen.store import Store
+
+RUNS = Path("runs")
+"""Where runs go unless --output says otherwise."""
+INTERRUPTED = 130
+
+
+def store_of(folder: Path, **flush: float) -> Store:
+    """Return the store of a run folder."""
+    from cirgen.store import Store
+
+    return Store(folder / "store", **flush)  # type: ignore[arg-type]
+
+
+def known_run(folder: Path, retry: tuple[str, ...] = ()) -> Run:
+    """Return a run that began before, under the recipe that its folder remembers.
+
+    Raises:
+        UserError: the folder holds no run, or its recipe no longer fits the schema.
+    """
+    from pydantic import ValidationError
+
+    from cirgen.changes import RECIPE_NAME, read_recipe
+    from cirgen.progress import to_stderr
+    from cirgen.recipe import Recipe
+    from cirgen.run_folder import Run
+
+    fields = read_recipe(folder)
+    if fields is None:
+        raise UserError(f"{folder} holds no run{_nearby(folder)}; name a folder that `cirgen run` filled.")
+    try:
+        recipe = Recipe.model_validate(fields)
+    except ValidationError as error:
+        raise UserError(
+            f"{folder / RECIPE_NAME} was written by another version of cirgen; run your recipe again with "
+            f"--output {folder}, nothing stored is lost."
+        ) from error
+    return Run(folder, recipe, store_of(folder), to_stderr(), retry=retry)
+
+
+def _nearby(folder: Path) -> str:
+    runs = sorted(str(path.parent) for path in (*folder.glob("*/recipe.yaml"), *RUNS.glob("*/recipe.yaml")))
+    return f" (runs: {', '.join(dict.fromkeys(runs))})" if runs else ""
+
+
+def new_run(folder: Path, recipe: Recipe, limit: int | None = None, **flush: float) -> Run:
+    """Return a run of a recipe in a folder, begun before or not."""
+    from cirgen.progress import to_stderr
+    from cirgen.run_folder import Run
+
+    return Run(folder, recipe, store_of(folder, **flush), to_stderr(), limit=limit)
+
+
+def work(run: Run, join: bool = False) -> Outcome:
+    """Run or resume every stage, holding the folder.
+
+    Raises:
+        UserError: anything the user can mend.
+        typer.Exit: Ctrl-C; what was done is committed, and the command that goes on is on standard error.
+    """
+    from cirgen.changes import enter, save_recipe
+    from cirgen.pipeline import run_pipeline
+
+    with stopping_cleanly(), _held(run, join):
+        announce(enter(run))
+        save_recipe(run.folder, run.recipe)
+        return run_pipeline(run)
+
+
+@contextmanager
+def _held(run: Run, join: bool) -> Iterator[None]:
+    from cirgen.lock import hold
+
+    with hold(run.folder, join) as alone:
+        if alone:
+            run.store.remove_leftovers()
+        yield
+
+
+@contextmanager
+def stopping_cleanly() -> Iterator[None]:
+    """On Ctrl-C say how to go on, and leave with 130."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        typer.echo(f"\nStopped; everything done so far is saved. To go on: {this_command()}", err=True)
+        raise typer.Exit(INTERRUPTED) from error
+
+
+def this_command() -> str:
+    """Return the command line that this process was started with, ready to be typed."""
+    return shlex.join(["cirgen", *sys.argv[1:]])
+
+
+def announce(changed: list[Change]) -> None:
+    """Say which fields of the recipe differ from the last time, and what runs again because of them."""
+    if not changed:
+        return
+    typer.echo("The recipe changed since this folder was last used:", err=True)
+    for change in changed:
+        typer.echo(f"  {change}\n    runs again: {change.consequence}", err=True)

@@ -1,0 +1,60 @@
+"""`cirgen status`: how far a run is."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import typer
+
+from cirgen.cli.options import JsonOption, RunArgument
+from cirgen.cli.session import known_run
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from cirgen.cli.figures import Figures
+
+
+def status(folder: RunArgument, as_json: JsonOption = False) -> None:
+    """Show how far a run is: rows per stage by status, what is pending, what was accepted, where to look.
+
+    It reads alone, and may be asked while the run is going on.
+
+    Example: cirgen status runs/demo
+    """
+    from rich.console import Console
+
+    from cirgen.cli.figures import figures
+    from cirgen.cli.summary import places
+
+    run = known_run(folder)
+    found = figures(run)
+    if as_json:
+        typer.echo(json.dumps({**found.record(), **places(run)}, indent=2))
+        return
+    console = Console()
+    console.print(_table(found))
+    for reason, count in found.rejected.items():
+        console.print(f"  {count:,} rejected: {reason}", highlight=False)
+    console.print(f"rows: {run.store.root}", highlight=False, soft_wrap=True)
+    for name, place in places(run).items():
+        console.print(f"{name}: {place}", highlight=False, soft_wrap=True)
+
+
+def _table(found: Figures) -> Table:
+    from rich.table import Table
+
+    from cirgen.cli.figures import PENDING
+
+    table = Table("stage", box=None, pad_edge=False)
+    for title in ("planned", "ok", PENDING):
+        table.add_column(title, justify="right")
+    table.add_column("failed")
+    for stage, statuses in found.stages.items():
+        failed = ", ".join(f"{s} {n:,}" for s, n in statuses.items() if s not in ("ok", PENDING))
+        counts = (sum(statuses.values()), statuses.get("ok", 0), statuses.get(PENDING, 0))
+        table.add_row(stage, *(f"{count:,}" for count in counts), failed)
+    for name, count in (("pairs", found.pairs), ("triplets", found.triplets), ("accepted", found.accepted)):
+        table.add_row(name, f"{count:,}")
+    return table

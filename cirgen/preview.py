@@ -1,0 +1,107 @@
+"""A few rows of a recipe end to end, and what they say of the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from cirgen.recipe import Pair, Recipe, Signal
+from cirgen.run_folder import Run
+from cirgen.sources.registry import SOURCES
+
+IMAGES_PER_ROW = 4
+LEAST_IMAGES = 24
+"""Fewer pictures leave nothing to pair."""
+
+
+def images_for(rows: int) -> int:
+    """Return how many pictures a preview of so many rows takes in."""
+    return max(LEAST_IMAGES, IMAGES_PER_ROW * rows)
+
+
+def small(recipe: Recipe, rows: int) -> Recipe:
+    """Return the recipe of a preview: so many pairs, no held-out splits, and rank windows scaled to few images."""
+    images = images_for(rows)
+    signals = tuple(_scaled(signal, images) for signal in recipe.pair.signals)
+    pair = Pair.model_validate({**recipe.pair.model_dump(), "signals": signals, "max_pairs": rows})
+    export = recipe.export.model_copy(update={"validation": 0.0, "test": 0.0})
+    return recipe.model_copy(update={"pair": pair, "export": export})
+
+
+def _scaled(signal: Signal, images: int) -> Signal:
+    """Keep the shape of a rank window: its last rank becomes the last of the few images."""
+    if signal.kind != "rank" or signal.lower is None or signal.upper is None or signal.upper < images:
+        return signal
+    last = images - 1
+    return signal.model_copy(update={"lower": max(1, round(signal.lower * last / signal.upper)), "upper": last})
+
+
+@dataclass(frozen=True)
+class StageEstimate:
+    """What one stage of the whole will take, by what it took in the preview."""
+
+    stage: str
+    rows: int
+    """Of the whole."""
+    seconds: float
+    """Of the whole; loading the model and small batches make it an upper estimate."""
+    prompt_tokens: int
+    output_tokens: int
+
+
+def estimate(run: Run, whole: Recipe, seconds: Mapping[str, float]) -> tuple[int, list[StageEstimate]]:
+    """Scale a preview up.
+
+    Args:
+        run: the preview, done.
+        whole: the recipe as the user wrote it.
+        seconds: wall time of the preview by stage.
+
+    Returns:
+        The number of images of the whole, 1,000 where the source cannot say, and an estimate per stage.
+    """
+    images = SOURCES.build(whole.images).count() or 1_000
+    done = _rows_done(run)
+    return images, [
+        _stage_estimate(run, stage, rows, done[stage], seconds.get(stage, 0.0))
+        for stage, rows in _rows_of_whole(whole, images).items()
+        if done[stage]
+    ]
+
+
+def _rows_of_whole(recipe: Recipe, images: int) -> dict[str, int]:
+    pairs = images * sum(signal.per_image for signal in recipe.pair.signals)
+    pairs = min(pairs, recipe.pair.max_pairs or pairs)
+    prompts = len(recipe.modify.prompts) if recipe.modify.prompts_per_pair == "all" else 1
+    texts = pairs * prompts * recipe.modify.samples * (2 if recipe.modify.directions == "both" else 1)
+    captions = images * len(recipe.caption.prompts) * recipe.caption.samples
+    return {"ingest": images, "caption": captions, "embed": images, "modify": texts, "filter": texts}
+
+
+def _rows_done(run: Run) -> dict[str, int]:
+    tables = {"ingest": run.catalog, "caption": run.caption_plan, "embed": run.catalog, "modify": run.modify_plan}
+    rows = {stage: pq.ParquetFile(path).metadata.num_rows if path.is_file() else 0 for stage, path in tables.items()}
+    return {**rows, "filter": rows["modify"]}
+
+
+def _stage_estimate(run: Run, stage: str, rows: int, done: int, seconds: float) -> StageEstimate:
+    prompt_tokens, output_tokens = _tokens(run, stage) if stage in ("caption", "modify") else (0, 0)
+    scale = rows / done
+    return StageEstimate(stage, rows, seconds * scale, round(prompt_tokens * scale), round(output_tokens * scale))
+
+
+def _tokens(run: Run, stage: str) -> tuple[int, int]:
+    with run.store.connect() as connection:
+        query = f"SELECT sum(prompt_tokens), sum(output_tokens) FROM {run.store.current(connection, stage)}"
+        prompt, output = connection.execute(query).fetchall()[0]
+    return int(prompt or 0), int(output or 0)
+
+
+def shown_rows(run: Run, rows: int) -> list[dict[str, Any]]:
+    """Return the first triplets of a run with the reason of rejection, empty where accepted."""
+    triplets = pq.read_table(run.triplets).to_pylist()
+    reasons = {row["triplet_id"]: row["reason"] for row in pq.read_table(run.verdicts).to_pylist()}
+    return [{**row, "reason": reasons.get(row["triplet_id"], row["status"])} for row in triplets[:rows]]
