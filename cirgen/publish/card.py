@@ -1,0 +1,144 @@
+"""The dataset card: front matter that matches the files, and a text that hides nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from cirgen import __version__
+from cirgen.publish.counts import Counts
+from cirgen.publish.features import card_features
+from cirgen.publish.images import ImageMode
+from cirgen.publish.license import UNKNOWN, card_license, hub_license
+from cirgen.publish.origins import is_diagnostic, models, prompts, recipe_yaml, to_yaml
+from cirgen.publish.parquet import Written
+from cirgen.publish.tables import Tables
+from cirgen.resources import data_folder
+from cirgen.run_folder import Run
+
+SAMPLES = 5
+DEFAULT_CONFIG = "triplets"
+_SIZES = ((10**3, "1K"), (10**4, "10K"), (10**5, "100K"), (10**6, "1M"), (10**7, "10M"), (10**8, "100M"))
+
+
+def card(
+    run: Run,
+    tables: Tables,
+    counts: Counts,
+    written: Sequence[Written],
+    licenses: Mapping[str, int],
+    mode: ImageMode,
+) -> str:
+    """Return README.md of a dataset.
+
+    Args:
+        run: the run.
+        tables: what it publishes.
+        counts: its funnel.
+        written: the configs and splits on disk.
+        licenses: licence to the number of images under it, '' where it is not known.
+        mode: whether pictures are in the dataset.
+    """
+    text = (data_folder("cards") / "template.md").read_text(encoding="utf8")
+    opening, opening_count = tables.openings(3, 1)[0]
+    return (
+        _environment()
+        .from_string(text)
+        .render(
+            front_matter=to_yaml(front_matter(run, counts, written, licenses, mode)).strip(),
+            name=run.recipe.name,
+            version=__version__,
+            repo=run.recipe.publish.repo or "path/to/dataset",
+            recipe_hash=run.read_facts()["recipe_hash"],
+            recipe=recipe_yaml(run).strip(),
+            is_diagnostic=is_diagnostic(run),
+            counts=counts,
+            configs=written,
+            default=[one for one in written if one.config == DEFAULT_CONFIG],
+            mode=mode,
+            samples=tables.draw(SAMPLES, "reason = ''", "card"),
+            sources=tables.sources(),
+            models=models(run),
+            prompts=prompts(run),
+            scores=tables.scores,
+            opening=opening,
+            opening_share=opening_count / counts.accepted,
+            distinct_share=tables.distinct_texts() / counts.accepted,
+            text_license=hub_license(run.recipe.export.license),
+            image_licenses={hub_license(name) or UNKNOWN: number for name, number in licenses.items()},
+        )
+    )
+
+
+def front_matter(
+    run: Run, counts: Counts, written: Sequence[Written], licenses: Mapping[str, int], mode: ImageMode
+) -> dict[str, Any]:
+    """Return what the Hub and `datasets` read of a card."""
+    return {
+        **card_license(run.recipe.export.license, licenses if mode == "embed" else ()),
+        "language": ["en"],
+        "pretty_name": run.recipe.name,
+        "size_categories": [size_category(counts.accepted)],
+        "task_categories": ["image-text-to-image"],
+        "tags": ["composed-image-retrieval", "image-retrieval", "synthetic", "image", "cirgen"],
+        "annotations_creators": ["machine-generated"],
+        "configs": [_config(name, parts) for name, parts in _by_config(written).items()],
+        "dataset_info": [_info(name, parts) for name, parts in _by_config(written).items()],
+    }
+
+
+def _by_config(written: Sequence[Written]) -> dict[str, list[Written]]:
+    configs: dict[str, list[Written]] = {}
+    for one in written:
+        configs.setdefault(one.config, []).append(one)
+    return configs
+
+
+def _config(name: str, parts: Sequence[Written]) -> dict[str, Any]:
+    files = [{"split": one.split, "path": f"{name}/{one.split}-*.parquet"} for one in parts]
+    default = {"default": True} if name == DEFAULT_CONFIG else {}
+    return {"config_name": name, **default, "data_files": files}
+
+
+def _info(name: str, parts: Sequence[Written]) -> dict[str, Any]:
+    return {
+        "config_name": name,
+        "features": card_features(parts[0].schema),
+        "splits": [{"name": one.split, "num_bytes": one.bytes, "num_examples": one.rows} for one in parts],
+        "download_size": sum(one.file_bytes for one in parts),
+        "dataset_size": sum(one.bytes for one in parts),
+    }
+
+
+def size_category(rows: int) -> str:
+    """Return the Hub's size category of so many rows."""
+    lower = "n"
+    for limit, label in _SIZES:
+        if rows < limit:
+            return f"n<{label}" if lower == "n" else f"{lower}<n<{label}"
+        lower = label
+    return "n>100M"
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters |= {"cell": cell, "fenced": fenced, "number": "{:,}".format, "percent": "{:.1%}".format}
+    return environment
+
+
+def cell(text: str) -> str:
+    """Return a text that a Markdown table shows as it is."""
+    escaped = re.sub(r"([\\`*_{}\[\]<>|#~])", r"\\\1", " ".join(text.split()))
+    return escaped.replace("&", "&amp;")
+
+
+def fenced(text: str, language: str = "text") -> str:
+    """Return a text in a code block that nothing in it can close."""
+    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
+    fence = "`" * (longest + 1)
+    return f"{fence}{language}\n{text}\n{fence}"

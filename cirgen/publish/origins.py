@@ -1,0 +1,83 @@
+"""Where a corpus comes from: sources, models and prompts, for manifest, card and report."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from cirgen.prompts import Prompt, load_prompt
+from cirgen.resources import SHIPPED_PREFIX
+from cirgen.run_folder import Run
+
+
+@dataclass(frozen=True)
+class ModelFact:
+    """One model of a run."""
+
+    role: str
+    """Section of the recipe: `mllm`, `llm`, `encoder`, or the filter that brings its own."""
+    model: str
+    revision: str
+    """As the recipe asks for it; empty for a local folder, whose content hash says more."""
+    content: str
+    """Hash of weights, tokenizer and processor."""
+
+
+def models(run: Run) -> list[ModelFact]:
+    """Return the models of a run, those without a content hash in `run.json` with an empty one."""
+    contents = run.read_facts().get("models", {})
+    sections = {"mllm": run.recipe.mllm, "llm": run.recipe.llm, "encoder": run.recipe.encoder}
+    named = {role: section.model_dump() for role, section in sections.items() if section is not None}
+    for settings in run.recipe.filter:
+        fields = settings.model_dump()
+        if fields.get("model"):
+            named[fields["name"]] = fields
+    return [
+        ModelFact(role, fields["model"], fields.get("revision") or "", contents.get(role, ""))
+        for role, fields in named.items()
+    ]
+
+
+def prompts(run: Run) -> list[Prompt]:
+    """Return every prompt that a recipe names, captions first, each once."""
+    return [load_prompt(reference) for reference in dict.fromkeys(_prompt_references(run))]
+
+
+def _prompt_references(run: Run) -> Iterator[str]:
+    yield from run.recipe.caption.prompts
+    yield from run.recipe.modify.prompts
+    for settings in run.recipe.filter:
+        fields = settings.model_dump()
+        yield from fields.get("prompts") or ()
+        if fields.get("prompt"):
+            yield fields["prompt"]
+
+
+def is_diagnostic(run: Run) -> bool:
+    """Return whether a run uses the embedded world: its figures, or its small models."""
+    images = run.recipe.images.model_dump()
+    used = [images.get("path"), *(fact.model for fact in models(run))]
+    return any(str(name).startswith(SHIPPED_PREFIX) for name in used)
+
+
+def recipe_yaml(run: Run) -> str:
+    """Return the resolved recipe, ready to run again."""
+    return f"# To run: cirgen run recipe.yaml\n{to_yaml(run.recipe.resolved())}"
+
+
+def to_yaml(fields: dict[str, Any]) -> str:
+    """Return plain data as YAML, in its own order."""
+    yaml, text = YAML(), io.StringIO()
+    yaml.default_flow_style = False
+    yaml.width = 4096  # columns: never break a text, since a broken line is harder to compare
+    yaml.dump(fields, text)
+    return text.getvalue()
+
+
+def model_records(run: Run) -> list[dict[str, str]]:
+    """Return the models as plain data."""
+    return [asdict(fact) for fact in models(run)]

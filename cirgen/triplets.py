@@ -1,0 +1,125 @@
+"""Published triplets with their pictures, for training."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cirgen.errors import UserError
+from cirgen.pictures import decode
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from PIL.Image import Image
+
+ENDS = {"reference_id": "reference", "target_id": "target"}
+"""Id column to the column that its picture appears under."""
+
+
+def load_triplets(
+    path_or_repo: str | Path,
+    split: str = "train",
+    *,
+    config: str = "triplets",
+    revision: str | None = None,
+    images: str | Path | None = None,
+) -> Dataset:
+    """Load the triplets of a corpus, each with its two pictures.
+
+    The result is a `datasets.Dataset`: index, slice, `select`, `shuffle`, or hand it to a DataLoader. Its rows have
+    the columns of `triplets`, and `reference` and `target`: PIL images, RGB, upright, decoded when a row is read.
+
+    Args:
+        path_or_repo: a dataset folder, or a dataset repository on the Hub.
+        split: train, validation or test, as far as the corpus has it.
+        config: `triplets`, or `rejected`.
+        revision: branch, tag or commit of the repository.
+        images: folder of the original images, for a corpus that goes without them; they are found by the
+            `source_id` of their source and held to their hash.
+
+    Raises:
+        UserError: no such corpus or split, or a picture that the corpus does not have.
+    """
+    triplets = _load(path_or_repo, config, split, revision)
+    pictures = _load(path_or_repo, "images", "train", revision)
+    join = _Join(pictures, None if images is None else Path(images).expanduser())
+    return triplets.with_transform(partial(_with_pictures, join))
+
+
+def _load(path_or_repo: str | Path, config: str, split: str, revision: str | None) -> Dataset:
+    from datasets import get_dataset_config_names, get_dataset_split_names, load_dataset
+    from datasets.exceptions import DatasetNotFoundError
+
+    name = str(Path(path_or_repo).expanduser()) if Path(path_or_repo).expanduser().is_dir() else str(path_or_repo)
+    try:
+        configs = get_dataset_config_names(name, revision=revision)
+        splits = get_dataset_split_names(name, config, revision=revision) if config in configs else []
+    except (DatasetNotFoundError, FileNotFoundError) as error:
+        raise UserError(f"There is no corpus at '{name}': give a dataset folder or a repository ({error}).") from error
+    if config not in configs or split not in splits:
+        known = f"{config}: {', '.join(splits)}" if splits else f"configs {', '.join(configs)}"
+        raise UserError(f"The corpus '{name}' has no {config}/{split}; it has {known}.")
+    return load_dataset(name, config, split=split, revision=revision)
+
+
+class _Join:
+    """Finds pictures by image id; workers of a DataLoader may pickle it."""
+
+    def __init__(self, pictures: Dataset, folder: Path | None) -> None:
+        from datasets import Image as ImageFeature
+
+        if "image" in pictures.column_names:
+            pictures = pictures.cast_column("image", ImageFeature(decode=False))
+        elif folder is None:
+            raise UserError("This corpus goes without its images; give `images`, the folder of the original files.")
+        self._pictures = pictures
+        self._folder = folder
+        ids: NDArray[np.bytes_] = np.asarray(pictures.with_format(None)["image_id"], dtype="S64")
+        self._order = np.argsort(ids, kind="stable")
+        self._ids = ids[self._order]
+
+    def open(self, image_id: str) -> Image:
+        """Return a picture, RGB, upright.
+
+        Raises:
+            UserError: the corpus, or the folder of originals, does not have it.
+        """
+        place = int(np.searchsorted(self._ids, image_id.encode()))
+        if place == len(self._ids) or self._ids[place] != image_id.encode():
+            raise UserError(f"The corpus has no image {image_id}; it was cut or changed after export.")
+        row: Mapping[str, Any] = self._pictures[int(self._order[place])]
+        return decode(_content(row["image"]) if self._folder is None else _original(row, self._folder)).image
+
+
+def _original(row: Mapping[str, Any], folder: Path) -> bytes:
+    names = [str(alias["source_id"]) for alias in row["aliases"]]
+    for path in (folder / name for name in names):
+        if path.is_file():
+            content = path.read_bytes()
+            if hashlib.sha256(content).hexdigest() == row["image_id"]:
+                return content
+    raise UserError(f"No original of image {row['image_id']} lies in {folder}; it should be {', '.join(names)}.")
+
+
+def _content(image: Mapping[str, Any]) -> bytes:
+    """Return the bytes of an image cell, read from where it links to if it does not hold them."""
+    import fsspec
+
+    if image["bytes"] is not None:
+        return bytes(image["bytes"])
+    try:
+        with fsspec.open(image["path"], "rb") as file:
+            return bytes(file.read())
+    except OSError as error:
+        raise UserError(f"The corpus links to a picture that cannot be read ({error}); give `images`.") from error
+
+
+def _with_pictures(join: _Join, rows: dict[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    pictures = {name: [join.open(i) for i in rows[end]] for end, name in ENDS.items() if end in rows}
+    return {**rows, **pictures}
