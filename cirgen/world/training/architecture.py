@@ -52,7 +52,7 @@ def image_processor() -> CLIPImageProcessor:
 
 def mllm_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
     """Return the processor of the MLLM."""
-    return LlavaProcessor(  # type: ignore[no-untyped-call]
+    return LlavaProcessor(
         image_processor=image_processor(),
         tokenizer=tokenizer,
         patch_size=PATCH,
@@ -129,7 +129,7 @@ def build_clip(tokenizer: PreTrainedTokenizerFast, width: int = 128, layers: tup
 
 def clip_processor(tokenizer: PreTrainedTokenizerFast) -> CLIPProcessor:
     """Return the processor of a CLIP."""
-    return CLIPProcessor(image_processor=image_processor(), tokenizer=tokenizer)  # type: ignore[no-untyped-call]
+    return CLIPProcessor(image_processor=image_processor(), tokenizer=tokenizer)
 
 
 def save_model(model: PreTrainedModel, processor: ProcessorMixin, folder: Path) -> None:

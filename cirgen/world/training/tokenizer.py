@@ -50,7 +50,7 @@ def train_bpe(texts: Iterable[str]) -> Tokenizer:
 
 def mllm_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     """Return the MLLM's tokenizer: pads on the left, adds no token of its own (the chat template writes them all)."""
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    return PreTrainedTokenizerFast(
         tokenizer_object=train_bpe(texts),
         pad_token=PAD,
         bos_token=BOS,
@@ -67,7 +67,7 @@ def clip_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     tokenizer = train_bpe(texts)
     ids = [(token, SPECIAL_TOKENS.index(token)) for token in (BOS, EOS)]
     tokenizer.post_processor = processors.TemplateProcessing(single=f"{BOS} $A {EOS}", special_tokens=ids)
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token=PAD,
         bos_token=BOS,
