@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -19,6 +19,10 @@ class SourceSettings(BaseModel):
     license: str = ""
     author: str = ""
     category: str = ""
+
+
+KnownField = Literal["category", "license", "author", "url", "caption"]
+"""What a source may know of an image: the fields of `Known`."""
 
 
 class Known(NamedTuple):
@@ -100,6 +104,10 @@ class Source(ABC):
     def count(self) -> int | None:
         """Return how many items there are, where that is known without reading them all."""
         return None
+
+    def remarks(self) -> list[str]:
+        """Return what the reader of a run should know of the collection, such as how many images are missing."""
+        return []
 
     def pairs(self) -> Iterator[GivenPair]:
         """Yield the pairs that the source names; most name none."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from cirgen.errors import UserError
+from cirgen.pictures import suffixes
 from cirgen.resources import local_path
-from cirgen.sources.base import Item, Source, SourceSettings
+from cirgen.sources.base import Item, Known, Source, SourceSettings, file_item
 
 
 class FolderSettings(SourceSettings):
@@ -20,7 +23,7 @@ class FolderSettings(SourceSettings):
 
 
 class Folder(Source):
-    """Every file under a folder that Pillow knows by its suffix."""
+    """Every file under a folder that its suffix calls a picture, hidden ones left out."""
 
     Settings = FolderSettings
 
@@ -29,32 +32,38 @@ class Folder(Source):
 
     def items(self) -> Iterator[Item]:
         """Yield the files by relative path."""
+        root, known = local_path(self.settings.path), Known().or_else(self.settings)
+        for name in self._names:
+            yield file_item(self.settings.path, name, root / name, known)
+
+    def count(self) -> int:
+        """Return the number of files."""
+        return len(self._names)
+
+    @cached_property
+    def _names(self) -> list[str]:
         root = local_path(self.settings.path)
         if not root.is_dir():
             raise UserError(f"There is no folder at {root}; set images.path to a folder of images.")
-        files = sorted(path for path in root.rglob("*") if path.suffix.lower() in _suffixes() and path.is_file())
-        if not files:
+        names = sorted(path.relative_to(root).as_posix() for path in _files(root))
+        if not names:
             raise UserError(
                 f"No image file lies under {root}; put images there, or set images.path to another folder."
             )
-        for path in files:
-            yield self._item(root, path)
-
-    def _item(self, root: Path, path: Path) -> Item:
-        stat = path.stat()
-        return Item(
-            source=self.settings.path,
-            source_id=path.relative_to(root).as_posix(),
-            identity=f"{stat.st_size}-{stat.st_mtime_ns}",
-            read=path.read_bytes,
-            path=path,
-            category=self.settings.category,
-            license=self.settings.license,
-            author=self.settings.author,
-        )
+        return names
 
 
-def _suffixes() -> frozenset[str]:
-    from PIL import Image
-
-    return frozenset(Image.registered_extensions())
+def _files(root: Path) -> Iterator[Path]:
+    """Yield the picture files under a folder; a folder that links reach twice is entered once, so loops end."""
+    entered: set[tuple[int, int]] = set()
+    for folder, folders, files in os.walk(root, followlinks=True):
+        stat = Path(folder).stat()
+        if (stat.st_dev, stat.st_ino) in entered:
+            folders.clear()
+            continue
+        entered.add((stat.st_dev, stat.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in files:
+            path = Path(folder, name)
+            if path.suffix.lower() in suffixes() and not name.startswith(".") and path.is_file():
+                yield path

@@ -24,7 +24,7 @@ from cirgen.pictures import PictureError, color_hash, decode, perceptual_hash, p
 from cirgen.run_folder import Run
 from cirgen.schemas import ALIAS, INGEST, RERUN_STATUSES, Status
 from cirgen.shards import TEMPORARY_SUFFIX, flush_folder, write_rows
-from cirgen.sources.base import Item
+from cirgen.sources.base import Item, Source
 from cirgen.sources.registry import SOURCES
 from cirgen.stages.catalog import write_catalog
 from cirgen.store import ShardWriter, Store, stream
@@ -61,6 +61,7 @@ def ingest(run: Run) -> None:
 
 def _take_in(run: Run) -> None:
     source = SOURCES.build(run.recipe.images)
+    _report(run, source)
     items = islice(source.items(), run.limit)
     seen = _Committed(run.store, run.retry)
     writer = IngestWriter(run.store)
@@ -78,6 +79,13 @@ def _take_in(run: Run) -> None:
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+
+
+def _report(run: Run, source: Source) -> None:
+    remarks = source.remarks()
+    run.note_facts(source_remarks=remarks)
+    for remark in remarks:
+        run.progress.say(remark)
 
 
 def _planned(items: Iterator[Item], seen: _Committed, pending: _Pending) -> Iterator[dict[str, Any]]:
