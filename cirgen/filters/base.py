@@ -1,4 +1,9 @@
-"""A filter has two halves: `score`, row by row and stored; `decide`, pure, over all rows, without a model."""
+"""A filter has two halves: `score`, row by row and stored; `decide`, pure, over all rows, without a model.
+
+A filter that asks a generative model (round trip, judge, shortcut tests) will declare what it needs the way
+`needs_embeddings` does, be handed a backend beside the embeddings, and have the backend's `Identity.key_part()` in
+its score keys. Its questions are generations of their own; `score` turns the answers into numbers, `decide` is pure.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
+
+from cirgen.schemas import TRIPLET
 
 
 class FilterSettings(BaseModel):
@@ -47,6 +54,14 @@ class Filter(ABC):
     version: ClassVar[int] = 1
     """Raise when `score` changes its meaning: stored scores are then measured again."""
     needs_embeddings: ClassVar[bool] = False
+    expensive: ClassVar[bool] = False
+    """True where scoring takes long enough that the user is told first how many triplets it is for."""
+    measures: ClassVar[bool] = True
+    """False for a `Rule`: nothing is scored, nothing stored."""
+    depends_on: ClassVar[tuple[str, ...]] = ()
+    """Columns that `score` reads beside text and image ids, e.g. captions; a part of the score key."""
+    decides_on: ClassVar[tuple[str, ...]] = tuple(TRIPLET.names)
+    """Columns that `decide` reads, beside `triplet_id` and the scores; only these are held in memory."""
 
     def scoring(self) -> dict[str, object]:
         """Return the settings that change scores (thresholds do not); a part of the score key."""
@@ -54,12 +69,31 @@ class Filter(ABC):
 
     @abstractmethod
     def score(self, triplets: pa.RecordBatch, embeddings: Embeddings | None) -> list[Score]:
-        """Measure each triplet by itself; columns as in `schemas.TRIPLET`, one score per row, same names in each."""
+        """Measure each triplet by itself.
+
+        Args:
+            triplets: columns as in `schemas.TRIPLET`.
+            embeddings: of the run's encoder, where the class `needs_embeddings`.
+
+        Returns:
+            One score per row, with the same names in each and no NaN.
+        """
 
     @abstractmethod
     def decide(self, triplets: pa.Table) -> list[str]:
         """Return '' or the reason of rejection for every row.
 
-        `triplets` has the columns of `schemas.TRIPLET` and one float64 column per score name, sorted by triplet_id, and
-        holds the triplets that every earlier filter accepted. Reasons are short words without figures, so that they count.
+        `triplets` has `triplet_id`, the columns of `decides_on` and one float64 column per score name, and holds the
+        triplets that every earlier filter accepted, sorted by triplet_id; the answer must not depend on that order.
+        Reasons are short words without figures, so that they can be counted.
         """
+
+
+class Rule(Filter):
+    """A filter that decides from the triplets alone, by comparing them with each other."""
+
+    measures = False
+
+    def score(self, triplets: pa.RecordBatch, embeddings: Embeddings | None) -> list[Score]:  # noqa: ARG002
+        """Measure nothing."""
+        return [Score({})] * triplets.num_rows

@@ -1,38 +1,124 @@
-"""Texts that are no modification text at all: too short, too long, meta-talk."""
+"""Texts that are no modification text at all: empty, endless, meta-talk, taxonomy, residue, no English."""
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections import Counter
 from typing import Literal
 
 import pyarrow as pa
+from pydantic import Field
 
 from cirgen.filters.base import Embeddings, Filter, FilterSettings, Score
+from cirgen.filters.words import EDIT_WORDS, FUNCTION_WORDS, words
+
+Pattern = Literal["meta-talk", "taxonomy", "residue"]
+
+_PICTURE = r"(?:images?|pictures?|photos?|photographs?|pics?)"
+_PATTERNS: dict[Pattern, re.Pattern[str]] = {
+    # The reader of a query sees one picture, and no picture that is called first, second or target.
+    "meta-talk": re.compile(
+        rf"\b(?:first|second|1st|2nd|reference|target|source|query|candidate|original|left|right|two|both|other)"
+        rf" {_PICTURE}\b"
+        rf"|\b{_PICTURE} (?:[12ab]\b|shows?\b|depicts?\b|features?\b|contains?\b)"
+        r"|\bthe (?:main )?differences? (?:is|are|between)\b|\bmodification text\b"
+        r"|\bas an ai\b|\bi(?:'m| am) sorry\b|\bi can(?:'t|not)\b|\bhere(?:'s| is) (?:the|a|an|my)\b",
+        re.IGNORECASE,
+    ),
+    # Words of the prompt's own taxonomy, as counted in the released Laion-CIR texts ("change the cardinality": 158).
+    "taxonomy": re.compile(
+        r"\bcardinality\b|^\W*negat(?:e|es|ed|ion)\b|^\W*compare\b"
+        r"|\bchange the spatial\b|\bspatial (?:relations?|relationships?|change)\b"
+        r"|\b(?:attribute|object|relationship|viewpoint) (?:addition|removal|change|modification)\b",
+        re.IGNORECASE,
+    ),
+    "residue": re.compile(
+        r"\{\{|\}\}|\{%|%\}|\{\w*\}|</?(?:image|video|img|s|bos|eos|pad|unk)>|<\|.*?\|>|\[/?INST\]|</?think>"
+        r"|\b(?:ASSISTANT|USER|SYSTEM|HUMAN)\s*:|^\W*(?:answer|output|caption|instruction|text)\s*:"
+        r"|```|\*\*|\n\s*(?:[-*•]|\d+[.)])",
+        re.IGNORECASE,
+    ),
+}
+_REASONS: dict[Pattern, str] = {
+    "meta-talk": "talks about the images",
+    "taxonomy": "names its change type",
+    "residue": "template residue",
+}
+ENGLISH_FROM_WORDS = 8
+"""An English sentence of so many words has at least one common English word in it; a shorter text need not."""
 
 
 class LintSettings(FilterSettings):
     """What a text must look like."""
 
     name: Literal["lint"] = "lint"
-    min_words: int = 2
-    max_words: int = 40
+    min_words: int = Field(2, ge=0)
+    max_words: int = Field(40, ge=1)
+    max_characters: int = Field(300, ge=1)
+    allow: tuple[Pattern, ...] = ()
+    """Faults to let pass: meta-talk ("the second image"), taxonomy ("change the cardinality"), residue ("<image>")."""
+    language: Literal["english", "any"] = "english"
+    """A guess by script and common words, without a model: it catches other languages in long texts alone."""
+    max_other_script: float = Field(0.1, ge=0, le=1)
+    """Share of letters that are not Latin, where the language is English."""
+    max_repeats: int = Field(2, ge=1)
+    """How often one run of three words may occur; an endless text repeats it."""
 
 
 class Lint(Filter):
-    """Length of the text, in words."""
+    """Length, wording, script and repetition of the text itself."""
 
     Settings = LintSettings
+    version = 2
+    decides_on = ()
 
     def __init__(self, settings: LintSettings) -> None:
         self.settings = settings
 
     def score(self, triplets: pa.RecordBatch, embeddings: Embeddings | None) -> list[Score]:  # noqa: ARG002
-        """Count words."""
-        return [Score({"words": float(len(text.split()))}) for text in triplets.column("text").to_pylist()]
+        """Count words, characters, faults, letters of other scripts, common words and repeats."""
+        return [_measured(text) for text in triplets.column("text").to_pylist()]
 
     def decide(self, triplets: pa.Table) -> list[str]:
-        """Reject what is too short or too long."""
-        words = triplets.column("words").to_pylist()
-        return [
-            "too short" if n < self.settings.min_words else "too long" if n > self.settings.max_words else ""
-            for n in words
-        ]
+        """Reject the first fault of each text."""
+        return [self._reason(row) for row in triplets.to_pylist()]
+
+    def _reason(self, row: dict[str, float]) -> str:
+        settings = self.settings
+        if not row["words"]:
+            return "empty"
+        if row["words"] < settings.min_words:
+            return "too short"
+        if row["words"] > settings.max_words or row["characters"] > settings.max_characters:
+            return "too long"
+        for pattern, reason in _REASONS.items():
+            if row[pattern] and pattern not in settings.allow:
+                return reason
+        if settings.language == "english" and self._foreign(row):
+            return "not English"
+        return "repeats itself" if row["repeats"] > settings.max_repeats else ""
+
+    def _foreign(self, row: dict[str, float]) -> bool:
+        no_common_word = row["words"] >= ENGLISH_FROM_WORDS and not row["common_words"]
+        return no_common_word or row["other_script"] > self.settings.max_other_script
+
+
+def _measured(text: str) -> Score:
+    found = {name: [match.group() for match in pattern.finditer(text)] for name, pattern in _PATTERNS.items()}
+    tokens = words(text)
+    values: dict[str, float] = {
+        "words": float(len(tokens)),
+        "characters": float(len(text)),
+        **{str(name): float(len(matches)) for name, matches in found.items()},
+        "other_script": _other_script(text),
+        "common_words": float(sum(word in FUNCTION_WORDS or word in EDIT_WORDS for word in tokens)),
+        "repeats": float(max(Counter(zip(tokens, tokens[1:], tokens[2:], strict=False)).values(), default=0)),
+    }
+    return Score(values, "; ".join(match for matches in found.values() for match in matches))
+
+
+def _other_script(text: str) -> float:
+    letters = [letter for letter in text if letter.isalpha()]
+    foreign = sum(not unicodedata.name(letter, "").startswith("LATIN") for letter in letters)
+    return foreign / len(letters) if letters else 0.0

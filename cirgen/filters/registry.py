@@ -1,9 +1,14 @@
-"""Every filter that a recipe can name, in the order in which a default stack runs them: cheap ones first."""
+"""Every filter that a recipe can name, in the order in which a stack is best written: cheap ones first."""
 
 from __future__ import annotations
 
+from cirgen.filters.agreement import Agreement
 from cirgen.filters.base import Filter
+from cirgen.filters.diversity import Diversity
+from cirgen.filters.duplicate import Duplicate
 from cirgen.filters.lint import Lint
+from cirgen.filters.reference_leak import ReferenceLeak
+from cirgen.filters.similarity import Similarity
 from cirgen.registry import Registry
 
-FILTERS: Registry[Filter] = Registry("name", Lint)
+FILTERS: Registry[Filter] = Registry("name", Lint, Duplicate, Similarity, ReferenceLeak, Agreement, Diversity)

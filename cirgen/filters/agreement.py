@@ -1,0 +1,60 @@
+"""Texts that do not speak of the target, by the run's encoder."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pyarrow as pa
+
+from cirgen.cosine import paired_cosines
+from cirgen.filters.base import Embeddings, Filter, Score
+from cirgen.filters.threshold import Bound, BoundedSettings, Percentile, reasons
+
+_BOUNDS = (
+    Bound("min_target", "target", "text far from the target", least=True),
+    Bound("min_margin", "margin", "text nearer to the reference", least=True),
+)
+
+
+class AgreementSettings(BoundedSettings):
+    """How near a text must be to its target, and how much nearer than to its reference.
+
+    A removal names what the reference has and the target lacks, so a bound on the margin costs removals; a percentile
+    near the bottom drops the grossest alone.
+    """
+
+    name: Literal["agreement"] = "agreement"
+    min_target: float | None = None
+    """Smallest cosine of text and target."""
+    min_target_percentile: Percentile = None
+    min_margin: float | None = None
+    """Smallest cosine of text and target less that of text and reference."""
+    min_margin_percentile: Percentile = None
+
+
+class Agreement(Filter):
+    """Cosines of the text with target and reference."""
+
+    Settings = AgreementSettings
+    needs_embeddings = True
+    expensive = True
+    decides_on = ()
+
+    def __init__(self, settings: AgreementSettings) -> None:
+        self.settings = settings
+
+    def score(self, triplets: pa.RecordBatch, embeddings: Embeddings | None) -> list[Score]:
+        """Measure both cosines and their difference."""
+        if embeddings is None:
+            raise ValueError("text-target agreement is measured with embeddings")
+        texts = embeddings.texts(triplets.column("text").to_pylist())
+        targets = paired_cosines(texts, embeddings.images(triplets.column("target_id").to_pylist()))
+        references = paired_cosines(texts, embeddings.images(triplets.column("reference_id").to_pylist()))
+        return [
+            Score({"target": float(target), "reference": float(reference), "margin": float(target - reference)})
+            for target, reference in zip(targets, references, strict=True)
+        ]
+
+    def decide(self, triplets: pa.Table) -> list[str]:
+        """Reject what is far from its target, or nearer to its reference."""
+        return reasons(self.settings, _BOUNDS, triplets)

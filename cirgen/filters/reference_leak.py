@@ -1,0 +1,72 @@
+"""Texts that restate the reference instead of saying what changes ("a cat instead of the brown dog on the grass")."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+import pyarrow as pa
+from pydantic import Field
+
+from cirgen.filters.base import Embeddings, Filter, Score
+from cirgen.filters.threshold import Bound, BoundedSettings, Percentile, reasons
+from cirgen.filters.words import content_words
+
+_SHARE = Bound("max_share", "share", "restates the reference", least=False)
+_TAIL = re.compile(
+    r"\b(?:instead of|rather than|in place of|as opposed to|in contrast to|compared (?:to|with)|unlike)\b([^.,;]*)",
+    re.IGNORECASE,
+)
+
+
+class ReferenceLeakSettings(BoundedSettings):
+    """How much of the reference a text may retell."""
+
+    name: Literal["reference_leak"] = "reference_leak"
+    max_share: float | None = Field(None, ge=0, le=1)
+    """Share of the text's content words that the reference caption has and the target's lacks; 0.5 is a start."""
+    max_share_percentile: Percentile = None
+    free_words: int = Field(2, ge=0)
+    """So many such words are never a leak: a removal must name what goes."""
+    max_tail: int | None = Field(3, ge=0)
+    """Content words after "instead of" and its like; null for templates that are made of such tails (SPN4CIR)."""
+
+
+class ReferenceLeak(Filter):
+    """Compares the words of the text with both captions; without a reference caption nothing can leak from it."""
+
+    Settings = ReferenceLeakSettings
+    depends_on = ("reference_caption", "target_caption")
+    decides_on = ()
+
+    def __init__(self, settings: ReferenceLeakSettings) -> None:
+        self.settings = settings
+
+    def score(self, triplets: pa.RecordBatch, embeddings: Embeddings | None) -> list[Score]:  # noqa: ARG002
+        """Count words that only the reference caption has, and words of "instead of" tails."""
+        columns = triplets.select(["text", "reference_caption", "target_caption"])
+        return [_measured(**row) for row in columns.to_pylist()]
+
+    def decide(self, triplets: pa.Table) -> list[str]:
+        """Reject long tails, and texts that are made of the reference."""
+        found = []
+        for reason, row in zip(reasons(self.settings, (_SHARE,), triplets), triplets.to_pylist(), strict=True):
+            found.append(self._tail(row) or (reason if row["leaked"] > self.settings.free_words else ""))
+        return found
+
+    def _tail(self, row: dict[str, Any]) -> str:
+        limit = self.settings.max_tail
+        return "describes what it replaces" if limit is not None and row["tail"] > limit else ""
+
+
+def _measured(text: str, reference_caption: str, target_caption: str) -> Score:
+    said = content_words(text)
+    only_reference = set(content_words(reference_caption)) - set(content_words(target_caption))
+    leaked = [word for word in said if word in only_reference]
+    tail = [word for match in _TAIL.finditer(text) for word in content_words(match.group(1))]
+    values = {
+        "share": len(leaked) / len(said) if said else 0.0,
+        "leaked": float(len(leaked)),
+        "tail": float(len(tail)),
+    }
+    return Score(values, " ".join(leaked))

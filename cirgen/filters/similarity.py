@@ -1,0 +1,56 @@
+"""Pairs too much alike (the image alone finds the target) or too different to be composed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+import pyarrow as pa
+from pydantic import Field, model_validator
+
+from cirgen.filters.base import Embeddings, Filter, Score
+from cirgen.filters.threshold import Bound, BoundedSettings, Percentile, reasons
+
+Cosine = Annotated[float | None, Field(ge=-1, le=1)]
+
+_BOUNDS = (
+    Bound("lower", "cosine", "too different", least=True),
+    Bound("upper", "cosine", "too similar", least=False),
+)
+
+
+class SimilaritySettings(BoundedSettings):
+    """The window of image similarity; percentiles carry over from one encoder to another, values do not."""
+
+    name: Literal["similarity"] = "similarity"
+    lower: Cosine = None
+    """Smallest cosine of the two image embeddings."""
+    lower_percentile: Percentile = None
+    upper: Cosine = None
+    """Largest cosine; MegaPairs uses 0.96, VDG 0.94, each with its own encoder."""
+    upper_percentile: Percentile = None
+
+    @model_validator(mode="after")
+    def _order(self) -> Self:
+        for low, high in ((self.lower, self.upper), (self.lower_percentile, self.upper_percentile)):
+            if low is not None and high is not None and low > high:
+                raise ValueError("lower is above upper")
+        return self
+
+
+class Similarity(Filter):
+    """Cosine of the image embeddings of the pair."""
+
+    Settings = SimilaritySettings
+    depends_on = ("similarity",)
+    decides_on = ()
+
+    def __init__(self, settings: SimilaritySettings) -> None:
+        self.settings = settings
+
+    def score(self, triplets: pa.RecordBatch, embeddings: Embeddings | None) -> list[Score]:  # noqa: ARG002
+        """Read the cosine that pairing measured."""
+        return [Score({"cosine": value}) for value in triplets.column("similarity").to_pylist()]
+
+    def decide(self, triplets: pa.Table) -> list[str]:
+        """Reject what lies outside the window."""
+        return reasons(self.settings, _BOUNDS, triplets)

@@ -1,0 +1,258 @@
+"""Filtering: score what was never scored, then decide from stored scores who is in and why the others are not.
+
+Filters run in the order of the recipe, each on the triplets that all earlier ones accepted. Scores are kept in the
+store under a key of everything they depend on; verdicts are derived from them, so a moved threshold scores nothing but
+rows that an earlier filter now lets through for the first time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cirgen.errors import UserError
+from cirgen.filters.base import Embeddings, Filter, FilterSettings
+from cirgen.filters.registry import FILTERS
+from cirgen.keys import KEY_SCHEME, digest
+from cirgen.run_folder import Run
+from cirgen.schemas import RERUN_STATUSES, VERDICT
+from cirgen.shards import write_rows
+from cirgen.store import quoted, stream
+
+_KEYS = pa.schema([pa.field("triplet_id", pa.string()), pa.field("key", pa.string())])
+_REASONS = pa.schema([pa.field("triplet_id", pa.string()), pa.field("reason", pa.string())])
+NOT_SCORED = "not scored"
+
+
+def filter_triplets(run: Run, embeddings: Embeddings | None) -> None:
+    """Judge every triplet of a run and write the verdicts.
+
+    Args:
+        run: has triplets.
+        embeddings: of the run's encoder; only filters that need them read them.
+
+    Raises:
+        UserError: a filter needs embeddings and there are none, or a filter is listed twice.
+    """
+    filters = [(_name(settings), FILTERS.build(settings)) for settings in run.recipe.filter]
+    _check(filters, embeddings)
+    with run.store.connect() as connection:
+        connection.execute(f"""
+            CREATE TABLE verdicts AS
+            SELECT triplet_id, CASE WHEN status = 'ok' THEN '' ELSE 'generation: ' || status END AS reason
+            FROM {_triplets(run)}
+        """)
+        funnel = {"planned": _count(connection, "true"), "generated": _count(connection, "reason = ''")}
+        steps = [_Step(run, connection, name, part, embeddings).run() for name, part in filters]
+        write_rows(run.verdicts, _verdicts(run, connection, filters), VERDICT)
+        run.note_facts(funnel={**funnel, "filters": steps, "accepted": _count(connection, "reason = ''")})
+
+
+def _name(settings: FilterSettings) -> str:
+    return str(getattr(settings, FILTERS.tag))
+
+
+def _check(filters: list[tuple[str, Filter]], embeddings: Embeddings | None) -> None:
+    twice = [name for name, times in Counter(name for name, _ in filters).items() if times > 1]
+    if twice:
+        raise UserError(f"Filter '{twice[0]}' is listed twice; merge its settings into one entry.")
+    blind = [name for name, part in filters if part.needs_embeddings and embeddings is None]
+    if blind:
+        raise UserError(f"Filter '{blind[0]}' needs an encoder; set one under 'encoder', or take the filter out.")
+
+
+def _triplets(run: Run) -> str:
+    return f"read_parquet({quoted(str(run.triplets))})"
+
+
+def _count(connection: duckdb.DuckDBPyConnection, test: str) -> int:
+    return int(connection.execute(f"SELECT count(*) FROM verdicts WHERE {test}").fetchall()[0][0])
+
+
+class _Step:
+    """One filter on the triplets that are still accepted."""
+
+    def __init__(
+        self,
+        run: Run,
+        connection: duckdb.DuckDBPyConnection,
+        name: str,
+        part: Filter,
+        embeddings: Embeddings | None,
+    ) -> None:
+        self._run = run
+        self._connection = connection
+        self._name = name
+        self._part = part
+        self._embeddings = embeddings
+        self._stage = f"score-{name}"
+        self._pending = f"pending_{name}"
+
+    def _current(self) -> str:
+        return self._run.store.current(self._connection, self._stage)
+
+    def run(self) -> dict[str, Any]:
+        """Score, decide and reject; return the filter's line of the funnel."""
+        seen = _count(self._connection, "reason = ''")
+        scored = self._score() if self._part.measures else 0
+        rejected = self._decide()
+        if self._part.measures:
+            rejected |= dict.fromkeys(self._unscored(), NOT_SCORED)
+        self._reject(rejected)
+        by_reason = dict(sorted(Counter(rejected.values()).items()))
+        return {"name": self._name, "seen": seen, "scored": scored, "rejected": len(rejected), "reasons": by_reason}
+
+    def _decide(self) -> dict[str, str]:
+        """Return the reasons of those rejected, by triplet_id."""
+        batches = [batch for batch in self._to_decide() if batch.num_rows]
+        if not batches:
+            return {}
+        triplets = pa.Table.from_batches(batches)
+        ids = triplets.column("triplet_id").to_pylist()
+        return {row: reason for row, reason in zip(ids, self._part.decide(triplets), strict=True) if reason}
+
+    def _accepted(self, columns: str = "t.*") -> Iterator[pa.RecordBatch]:
+        return stream(
+            self._connection.cursor(),  # so that the caller may write while it reads
+            f"SELECT {columns} FROM {_triplets(self._run)} AS t JOIN verdicts AS v USING (triplet_id) "
+            "WHERE v.reason = '' ORDER BY triplet_id",
+        )
+
+    def _score(self) -> int:
+        """Give every accepted triplet a stored score; return how many had none."""
+        self._write_keys()
+        self._connection.execute(f"""
+            CREATE TABLE {self._pending} AS
+            SELECT min(k.triplet_id) AS triplet_id, key, any_value(coalesce(c.attempt + 1, 0))::INTEGER AS attempt
+            FROM {_keys(self._name)} AS k LEFT JOIN {self._current()} AS c USING (key)
+            WHERE c.key IS NULL OR list_contains({[*RERUN_STATUSES, *self._run.retry]}, c.status) GROUP BY key
+        """)
+        pending = int(self._connection.execute(f"SELECT count(*) FROM {self._pending}").fetchall()[0][0])
+        if pending:
+            self._score_pending(pending)
+        return pending
+
+    def _write_keys(self) -> None:
+        self._connection.execute(f"CREATE TABLE {_keys(self._name)} (triplet_id VARCHAR, key VARCHAR)")
+        for batch in self._accepted():
+            rows = [{"triplet_id": row["triplet_id"], "key": self._key(row)} for row in batch.to_pylist()]
+            with _visible(self._connection, "batch", pa.Table.from_pylist(rows, schema=_KEYS)):
+                self._connection.execute(f"INSERT INTO {_keys(self._name)} SELECT triplet_id, key FROM batch")
+
+    def _key(self, row: Mapping[str, Any]) -> str:
+        part = self._part
+        return digest(
+            "score",
+            KEY_SCHEME,
+            self._name,
+            part.version,
+            part.scoring(),
+            row["reference_id"],
+            row["text"],
+            row["target_id"],
+            {column: row[column] for column in part.depends_on},
+            self._embeddings.identity if part.needs_embeddings and self._embeddings else "",
+        )
+
+    def _score_pending(self, pending: int) -> None:
+        if self._part.expensive:
+            self._run.progress.say(f"Filter '{self._name}' has {pending:,} triplets to score.")
+        batches = stream(
+            self._connection,
+            f"SELECT t.*, p.key, p.attempt FROM {self._pending} AS p "
+            f"JOIN {_triplets(self._run)} AS t USING (triplet_id) ORDER BY triplet_id",
+        )
+        with (
+            self._run.store.writer(self._stage) as writer,
+            self._run.progress.step(f"Score: {self._name}", pending) as step,
+        ):
+            for batch in batches:
+                scores = self._part.score(batch, self._embeddings)
+                keys, attempts = batch.column("key").to_pylist(), batch.column("attempt").to_pylist()
+                for key, attempt, score in zip(keys, attempts, scores, strict=True):
+                    writer.write(
+                        {
+                            "key": key,
+                            "attempt": attempt,
+                            "status": "ok",
+                            "error": "",
+                            "scores": score.values,
+                            "detail": score.detail,
+                        }
+                    )
+                step.advance(len(scores))
+
+    def _to_decide(self) -> Iterator[pa.RecordBatch]:
+        """Yield what `decide` reads: accepted triplets with their scores."""
+        columns = ", ".join(f't."{name}"' for name in dict.fromkeys(("triplet_id", *self._part.decides_on)))
+        if not self._part.measures:
+            return self._accepted(columns)
+        query = (
+            f"SELECT {columns}, c.scores FROM {_triplets(self._run)} AS t "
+            f"JOIN {_keys(self._name)} AS k USING (triplet_id) JOIN {self._current()} AS c USING (key) "
+            "WHERE c.status = 'ok' ORDER BY triplet_id"
+        )
+        return map(_spread, stream(self._connection, query))
+
+    def _unscored(self) -> list[str]:
+        found = self._connection.execute(
+            f"SELECT triplet_id FROM {_keys(self._name)} LEFT JOIN {self._current()} AS c USING (key) "
+            "WHERE c.status IS DISTINCT FROM 'ok'"
+        )
+        return [str(triplet_id) for (triplet_id,) in found.fetchall()]
+
+    def _reject(self, rejected: Mapping[str, str]) -> None:
+        rows = [{"triplet_id": row, "reason": f"{self._name}: {reason}"} for row, reason in rejected.items()]
+        with _visible(self._connection, "rejected", pa.Table.from_pylist(rows, schema=_REASONS)):
+            self._connection.execute(
+                "UPDATE verdicts SET reason = r.reason FROM rejected AS r WHERE verdicts.triplet_id = r.triplet_id"
+            )
+
+
+def _keys(name: str) -> str:
+    """Name the table (triplet_id, key) of one filter: the triplets that it saw and where their scores are."""
+    return f"keys_{name}"
+
+
+@contextmanager
+def _visible(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> Iterator[None]:
+    """Let SQL see an Arrow table under a name."""
+    connection.register(name, table)
+    try:
+        yield
+    finally:
+        connection.unregister(name)
+
+
+def _spread(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Turn the map column `scores` into one float64 column per name."""
+    scores = batch.column("scores")
+    names = dict.fromkeys(pc.unique(scores.keys).to_pylist())
+    columns = {name: pc.map_lookup(scores, name, "first") for name in names}
+    return pa.RecordBatch.from_pydict(
+        {name: batch.column(name) for name in batch.schema.names if name != "scores"} | columns
+    )
+
+
+def _verdicts(
+    run: Run, connection: duckdb.DuckDBPyConnection, filters: Iterable[tuple[str, Filter]]
+) -> Iterator[dict[str, Any]]:
+    """Yield every triplet's verdict (`schemas.VERDICT`) with all scores that were read for it."""
+    names = [name for name, part in filters if part.measures]
+    columns = "".join(f", c_{name}.scores AS {name}" for name in names)
+    joins = " ".join(
+        f"LEFT JOIN {_keys(name)} AS k_{name} ON k_{name}.triplet_id = v.triplet_id "
+        f"LEFT JOIN {run.store.current(connection, f'score-{name}')} AS c_{name} ON c_{name}.key = k_{name}.key"
+        for name in names
+    )
+    query = f"SELECT v.triplet_id, v.reason{columns} FROM verdicts AS v {joins} ORDER BY v.triplet_id"
+    for batch in stream(connection, query):
+        for row in batch.to_pylist():
+            scores = {f"{name}.{score}": value for name in names for score, value in row[name] or ()}
+            yield {"triplet_id": row["triplet_id"], "reason": row["reason"], "scores": scores}
