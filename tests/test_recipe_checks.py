@@ -1,0 +1,91 @@
+"""What a recipe must get right beyond its schema."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from cirgen.recipe_checks import check_recipe
+from cirgen.recipe_errors import RecipeErrors
+from cirgen.recipe_file import load_recipe
+from cirgen.resources import local_path
+
+
+def problems(*overrides: str, files: bool = False) -> str:
+    with pytest.raises(RecipeErrors) as caught:
+        check_recipe(load_recipe("demo", overrides), files)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("caption.prompts=[caption-breif]", "No prompt is called 'caption-breif' (did you mean 'caption-brief'?)"),
+        ("caption.prompts=[caption-brief@9]", "has no version 9; choose one of caption-brief@1"),
+        ("caption.prompts=[change-images]", "is for change; this section takes caption"),
+        ("modify.prompts=[caption-brief]", "is for caption; this section takes template or rewrite or change"),
+        ("modify.prompts=[]", "names no prompt"),
+        ("mllm=null", "add a section mllm"),
+        ("modify.intents={cuont: 1}", "knows no such intent; it knows any, attribute"),
+        ("modify.intents={any: 0}", "a share must be above 0, not 0"),
+        ("modify.intents={}", "names no intent"),
+        ("pair.signals=[{kind: given}]", "this source of images names no pairs"),
+        ("pair.signals=[]", "names no signal"),
+    ],
+)
+def test_what_does_not_fit_together_is_told(override: str, message: str) -> None:
+    assert message in problems(override)
+
+
+def test_a_rewrite_needs_a_language_model_of_either_kind() -> None:
+    rewrite = ["modify.prompts=[rewrite-captions]", "caption.prompts=[]", "mllm=null"]
+    assert "add a section llm, or mllm" in problems(*rewrite)
+    assert "needs reference_caption and target_caption" in problems(
+        "modify.prompts=[spn-instead]", "caption.prompts=[]"
+    )
+    check_recipe(load_recipe("demo", ["modify.prompts=[rewrite-captions]"]), files=False)
+
+
+def test_pairing_by_caption_needs_captions() -> None:
+    assert "needs captions" in problems("pair.signals=[{kind: neighbours, by: caption}]", "caption.prompts=[]")
+
+
+def test_a_prompt_of_the_users_may_only_ask_for_slots_that_something_fills(tmp_path: Path) -> None:
+    prompt = tmp_path / "mine.md"
+    head = "---\nname: mine\nversion: 1\ntask: caption\nimages: 1\nslots: [wrods]\nnote: n\nauthor: a\n---\n"
+    prompt.write_text(head + "In {{ wrods }} words.\n")
+    assert "nothing fills wrods of 'mine@1'; use category, words" in problems(f"caption.prompts=['{prompt}']")
+
+
+def test_a_category_in_the_prompt_needs_a_category_of_the_images() -> None:
+    prompt = "caption.prompts=[spn-caption-category]"
+    assert "needs a category" in problems(prompt, files=True)
+    check_recipe(load_recipe("demo", [prompt, "images.category=figure"]))
+
+
+def test_missing_images_and_models_are_told_together(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    told = problems("images.path=/none", "mllm.model=/nowhere", f"encoder.model={tmp_path}/model", files=True)
+    assert "images: There is no folder at /none" in told
+    assert "mllm.model: There is no model folder at /nowhere" in told
+    assert "has a model but no processor" in told
+
+
+def test_a_folder_without_images_is_told(tmp_path: Path) -> None:
+    assert "No image file lies under" in problems(f"images.path={tmp_path}", files=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    check_recipe(load_recipe("demo", [f"images.path={tmp_path}"]))
+
+
+def test_a_model_that_is_a_hub_id_is_not_looked_for() -> None:
+    check_recipe(load_recipe("demo", ["mllm.model=some/model", "encoder.model=other/model"]))
+
+
+def test_a_model_copied_elsewhere_is_found_there(tmp_path: Path) -> None:
+    copy = tmp_path / "encoder"
+    shutil.copytree(local_path("cirgen:filter-encoder"), copy)
+    check_recipe(load_recipe("demo", [f"encoder.model={copy}"]))
