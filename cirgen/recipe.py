@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from cirgen.filters.base import FilterSettings
 from cirgen.filters.registry import FILTERS
@@ -167,6 +167,15 @@ class Recipe(Section):
     filter: tuple[AnyFilter, ...] = ()
     export: Export = Export()
     publish: Publish = Publish()
+
+    @field_validator("filter")
+    @classmethod
+    def _each_filter_once(cls, filters: tuple[FilterSettings, ...]) -> tuple[FilterSettings, ...]:
+        names = [getattr(settings, FILTERS.tag) for settings in filters]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)} is listed twice; merge the settings into one entry")
+        return filters
 
     def resolved(self) -> dict[str, Any]:
         """Return every field with its default filled in, as plain data."""

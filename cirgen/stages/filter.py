@@ -38,7 +38,7 @@ def filter_triplets(run: Run, embeddings: Embeddings | None) -> None:
         embeddings: of the run's encoder; only filters that need them read them.
 
     Raises:
-        UserError: a filter needs embeddings and there are none, or a filter is listed twice.
+        UserError: a filter needs embeddings and there are none.
     """
     filters = [(_name(settings), FILTERS.build(settings)) for settings in run.recipe.filter]
     _check(filters, embeddings)
@@ -59,9 +59,6 @@ def _name(settings: FilterSettings) -> str:
 
 
 def _check(filters: list[tuple[str, Filter]], embeddings: Embeddings | None) -> None:
-    twice = [name for name, times in Counter(name for name, _ in filters).items() if times > 1]
-    if twice:
-        raise UserError(f"Filter '{twice[0]}' is listed twice; merge its settings into one entry.")
     blind = [name for name, part in filters if part.needs_embeddings and embeddings is None]
     if blind:
         raise UserError(f"Filter '{blind[0]}' needs an encoder; set one under 'encoder', or take the filter out.")

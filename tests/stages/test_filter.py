@@ -222,9 +222,9 @@ def test_no_triplet_at_all_is_no_error(tmp_path: Path) -> None:
     assert run.read_facts()["funnel"]["accepted"] == 0
 
 
-def test_a_filter_listed_twice_is_refused(tmp_path: Path) -> None:
-    with pytest.raises((UserError, ValueError), match="listed twice"):
-        filter_triplets(make_run(tmp_path, [LINT, LINT], ROWS), None)
+def test_a_recipe_that_lists_a_filter_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="lint is listed twice; merge"):
+        make_run(tmp_path, [LINT, LINT], ROWS)
 
 
 def test_a_filter_that_needs_an_encoder_says_so(tmp_path: Path) -> None:

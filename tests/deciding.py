@@ -1,0 +1,75 @@
+"""Filters run on tables made in a test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from cirgen.filters.base import Embeddings, Filter
+from cirgen.filters.registry import FILTERS
+from cirgen.keys import digest, draw
+from cirgen.recipe import Recipe
+from cirgen.schemas import TRIPLET
+
+
+def make_filter(name: str, **settings: Any) -> Filter:
+    """Build a filter as a recipe does."""
+    recipe = Recipe.model_validate(
+        {
+            "name": "test",
+            "images": {"kind": "folder", "path": "."},
+            "encoder": {"model": "cirgen:filter-encoder"},
+            "filter": [{"name": name, **settings}],
+        }
+    )
+    return FILTERS.build(recipe.filter[0])
+
+
+def triplets(*rows: dict[str, Any] | str) -> list[dict[str, Any]]:
+    """Fill up rows of `schemas.TRIPLET`; a text alone makes one of an own pair."""
+    blank = {
+        **{name: "" for name in TRIPLET.names},
+        "rank": 1,
+        "similarity": 0.5,
+        "hard_negatives": [],
+        "status": "ok",
+    }
+    return [
+        {
+            **blank,
+            "triplet_id": digest(number),
+            "reference_id": f"r{number}",
+            "target_id": f"t{number}",
+            **({"text": row} if isinstance(row, str) else row),
+        }
+        for number, row in enumerate(rows)
+    ]
+
+
+def decide(part: Filter, rows: Sequence[dict[str, Any]], embeddings: Embeddings | None = None) -> list[str]:
+    """Score and decide, as the stage does."""
+    batch = pa.RecordBatch.from_pylist(list(rows), schema=TRIPLET)
+    scores = [score.values for score in part.score(batch, embeddings)]
+    columns = {name: batch.column(name) for name in ("triplet_id", *part.decides_on)}
+    measured = {name: pa.array([row[name] for row in scores], pa.float64()) for name in (scores or [{}])[0]}
+    return part.decide(pa.Table.from_pydict(columns | measured))
+
+
+def reason(part: Filter, text: str = "", **fields: Any) -> str:
+    """Return what a filter says of one triplet."""
+    return decide(part, triplets({"text": text, **fields}))[0]
+
+
+class Plane:
+    """Embeddings in the plane: a name that is a number is an angle in degrees, any other gets one by hash."""
+
+    identity = "plane"
+
+    def images(self, image_ids: Sequence[str]) -> np.ndarray:
+        angles = np.radians([float(name) if name.isdigit() else 90 * draw("angle", name) for name in image_ids])
+        return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+    texts = images

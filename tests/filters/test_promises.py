@@ -1,0 +1,130 @@
+"""What holds for every filter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from deciding import Plane, decide, make_filter, triplets
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cirgen.filters.registry import FILTERS
+
+CAPTIONS = ["", "a red shirt and a hat", "a blue shirt", "a tall hat"]
+TEXTS = [
+    "",
+    "blue",
+    "make the shirt blue",
+    "Make the shirt blue!",
+    "make the shirts blue",
+    "remove the red hat instead of the tall blue shirt",
+    "no red shirt, no hat",
+    "the second image shows a hat",
+    "red hat and red hat and red hat and red hat and",
+]
+ROW = st.fixed_dictionaries(
+    {
+        "text": st.sampled_from(TEXTS),
+        "reference_id": st.sampled_from(["0", "30"]),
+        "target_id": st.sampled_from(["10", "50", "90"]),
+        "similarity": st.sampled_from([-0.5, 0.25, 0.5, 0.75, 1.0]),
+        "reference_caption": st.sampled_from(CAPTIONS),
+        "target_caption": st.sampled_from(CAPTIONS),
+    }
+)
+ROWS = st.lists(ROW, min_size=1, max_size=25).map(lambda rows: triplets(*rows))
+PERCENT = st.integers(0, 100)
+SHARE = st.integers(1, 20).map(lambda part: part / 20)
+
+BOUNDS: dict[tuple[str, str], tuple[Any, bool]] = {
+    ("lint", "min_words"): (st.integers(0, 8), False),
+    ("lint", "max_words"): (st.integers(1, 12), True),
+    ("lint", "max_characters"): (st.integers(1, 60), True),
+    ("lint", "max_repeats"): (st.integers(1, 5), True),
+    ("lint", "max_other_script"): (SHARE, True),
+    ("duplicate", "near"): (SHARE, True),
+    ("duplicate", "targets_per_text"): (st.integers(1, 4), True),
+    ("duplicate", "per_pair"): (st.integers(1, 5), True),
+    ("similarity", "lower"): (SHARE, False),
+    ("similarity", "lower_percentile"): (PERCENT, False),
+    ("similarity", "upper"): (SHARE, True),
+    ("similarity", "upper_percentile"): (PERCENT, True),
+    ("reference_leak", "max_share"): (SHARE, True),
+    ("reference_leak", "max_share_percentile"): (PERCENT, True),
+    ("reference_leak", "free_words"): (st.integers(0, 4), True),
+    ("reference_leak", "max_tail"): (st.integers(0, 4), True),
+    ("agreement", "min_target"): (SHARE, False),
+    ("agreement", "min_target_percentile"): (PERCENT, False),
+    ("agreement", "min_margin"): (SHARE, False),
+    ("agreement", "min_margin_percentile"): (PERCENT, False),
+    ("diversity", "max_share"): (SHARE, True),
+    ("diversity", "always"): (st.integers(1, 9), True),
+}
+"""Every threshold, values to try, and whether a larger one is looser."""
+NEEDED = {"reference_leak": {"max_share": 0.2}}
+TIGHT: dict[str, dict[str, Any]] = {
+    "lint": {"min_words": 3},
+    "duplicate": {"near": 0.8, "per_pair": 2, "targets_per_text": 1},
+    "similarity": {"lower_percentile": 30, "upper": 0.6},
+    "reference_leak": {"max_share": 0.2, "free_words": 0},
+    "agreement": {"min_target_percentile": 40, "min_margin": 0.1},
+    "diversity": {"max_share": 0.1, "always": 1},
+}
+
+
+def settings_with(name: str, option: str, value: Any) -> dict[str, Any]:
+    needed = {} if option.startswith("max_share") else NEEDED.get(name, {})
+    return {**needed, option: value}
+
+
+def test_every_filter_and_every_threshold_is_tried_here() -> None:
+    assert set(TIGHT) == set(FILTERS.names)
+    named = {
+        (name, option)
+        for name in FILTERS.names
+        for option in type(make_filter(name, **TIGHT[name]).settings).model_fields
+    }  # type: ignore[attr-defined]
+    assert named - set(BOUNDS) == {
+        ("lint", "allow"),
+        ("lint", "language"),
+        *((name, "name") for name in FILTERS.names),
+    }
+
+
+@pytest.mark.parametrize("name", FILTERS.names)
+@given(rows=ROWS, order=st.randoms())
+def test_a_decision_is_pure_and_does_not_depend_on_the_order_of_rows(name: str, rows: list[Any], order: Any) -> None:
+    part = make_filter(name, **TIGHT[name])
+    reasons = dict(zip((row["triplet_id"] for row in rows), decide(part, rows, Plane()), strict=True))
+    shuffled = order.sample(rows, len(rows))
+    again = dict(zip((row["triplet_id"] for row in shuffled), decide(part, shuffled, Plane()), strict=True))
+    assert reasons == again
+
+
+@pytest.mark.parametrize("name", FILTERS.names)
+@given(rows=ROWS)
+def test_every_row_gets_an_answer_and_reasons_hold_no_figures(name: str, rows: list[Any]) -> None:
+    reasons = decide(make_filter(name, **TIGHT[name]), rows, Plane())
+    assert len(reasons) == len(rows)
+    assert not any(character.isdigit() for reason in reasons for character in reason)
+
+
+@pytest.mark.parametrize(("name", "option"), BOUNDS)
+@given(data=st.data(), rows=ROWS)
+def test_loosening_a_threshold_never_rejects_another_row(name: str, option: str, data: Any, rows: list[Any]) -> None:
+    values, larger_is_looser = BOUNDS[name, option]
+    tight, loose = sorted([data.draw(values), data.draw(values)], reverse=not larger_is_looser)
+    rejected = [
+        {row["triplet_id"] for row, reason in zip(rows, decide(part, rows, Plane()), strict=True) if reason}
+        for part in (make_filter(name, **settings_with(name, option, value)) for value in (tight, loose))
+    ]
+    assert rejected[1] <= rejected[0]
+
+
+def test_every_filter_can_reject() -> None:
+    rows = triplets(*({"text": text, "reference_id": "0", "target_id": "10"} for text in [*TEXTS, *TEXTS]))
+    for number, row in enumerate(rows):
+        row.update(similarity=number / 20, target_id=str(10 * number), reference_caption=CAPTIONS[1])
+    for name in FILTERS.names:
+        assert any(decide(make_filter(name, **TIGHT[name]), rows, Plane())), name
