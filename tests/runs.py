@@ -17,6 +17,7 @@ from cirgen.recipe import Recipe
 from cirgen.run_folder import Run
 from cirgen.schemas import CAPTION_PLAN, CATALOG, MODIFY_PLAN, PAIR, TRIPLET, VERDICT
 from cirgen.shards import write_rows
+from cirgen.stages.ingest import INGEST_PLAN
 from cirgen.store import Store
 
 COLORS = ("red", "green", "blue", "gold", "purple", "teal")
@@ -109,6 +110,9 @@ def _write_catalog(run: Run, folder: Path, license: str) -> list[dict[str, Any]]
     for row in rows:  # a group is called by its smallest image_id
         row["group"] = min(other["image_id"] for other in rows if _same_toy(other, row))
     write_rows(run.catalog, rows, CATALOG)
+    keys = [*(row["image_id"] for row in rows), "broken"]
+    plan = [{"key": key, "path": "", "caption": "", "alias": {}} for key in keys]
+    write_rows(run.derived / "ingest_plan.parquet", plan, INGEST_PLAN)
     with run.store.writer("ingest") as writer:
         for row in rows:
             writer.write(_ingested(row["image_id"], "ok", "", row))

@@ -89,12 +89,11 @@ def count(run: Run) -> Counts:
         rejected = f"SELECT reason, count(*) FROM {_table(run.verdicts)} WHERE reason <> '' GROUP BY 1"
         reasons = _counts(connection, rejected)
         statuses = _counts(connection, f"SELECT status, count(*) FROM {_table(run.triplets)} GROUP BY 1")
-        readable = _one(connection, f"SELECT coalesce(sum(len(aliases)), 0) FROM {_table(run.catalog)}")
-        unreadable = sum(n for status, n in run.store.statuses("ingest").items() if status != "ok")
+        taken_in = run.store.statuses("ingest", run.derived / "ingest_plan.parquet")
         planned, written = sum(statuses.values()), statuses.get("ok", 0)
         return Counts(
-            found=readable + unreadable,
-            readable=readable,
+            found=sum(taken_in.values()),
+            readable=taken_in.get("ok", 0),
             unique=_one(connection, f"SELECT count(*) FROM {_table(run.catalog)}"),
             captioned=_captioned(run, connection),
             pairs=_one(connection, f"SELECT count(*) FROM {_table(run.pairs)}"),

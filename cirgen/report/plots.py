@@ -1,0 +1,111 @@
+"""Plots of the report: SVG that takes its text colour from the page, so that it reads in dark and in light."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+ACCEPTED, REJECTED, NEUTRAL, WINDOW = "#2f9e6e", "#d9624f", "#8b93a1", "#e0a93b"
+_INK = "#010203"  # stands for the page's text colour until the SVG is written
+_SIZE = (5.2, 2.7)  # inches: at 390 px the text is still 9 px high
+LONGEST_SHOWN = 40
+"""Words; longer texts share the last bar."""
+BINS = 50
+
+
+@dataclass(frozen=True)
+class Window:
+    """A range of similarities that a recipe asks for, open where None."""
+
+    label: str
+    lower: float | None
+    upper: float | None
+
+
+def word_plot(counts: Mapping[bool, Mapping[int, int]]) -> Markup:
+    """Plot how many words texts have, accepted and rejected ones on top of each other."""
+    from matplotlib.ticker import MaxNLocator
+
+    longest = min(max((n for by_length in counts.values() for n in by_length), default=1), LONGEST_SHOWN)
+    lengths = np.arange(1, longest + 1)
+    drawn: list[Markup] = []
+    with _canvas("words", drawn) as axes:
+        bottom = np.zeros(longest)
+        for is_accepted, color, label in ((True, ACCEPTED, "accepted"), (False, REJECTED, "rejected")):
+            heights = _by_length(counts[is_accepted], longest)
+            axes.bar(lengths, heights, bottom=bottom, color=color, label=label, width=0.85)
+            bottom += heights
+        axes.set_xlabel(f"words in the text{' (last bar: and more)' if longest == LONGEST_SHOWN else ''}")
+        axes.set_ylabel("texts")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return drawn[0]
+
+
+def _by_length(counts: Mapping[int, int], longest: int) -> NDArray[np.float64]:
+    heights = np.zeros(longest)
+    for length, number in counts.items():
+        heights[min(length, longest) - 1] += number
+    return heights
+
+
+def similarity_plot(
+    random: NDArray[np.float32] | None,
+    pairs: NDArray[np.float32],
+    accepted: NDArray[np.float32],
+    windows: list[Window],
+) -> Markup:
+    """Plot how alike the two images of a pair are, and what the recipe asked for.
+
+    Args:
+        random: cosines of image pairs drawn at random, or None where there are no embeddings.
+        pairs: of mined pairs.
+        accepted: of accepted triplets.
+        windows: ranges to shade.
+    """
+    kinds = [(random, NEUTRAL, "any two images"), (pairs, WINDOW, "mined pairs"), (accepted, ACCEPTED, "accepted")]
+    shown = [(values, color, label) for values, color, label in kinds if values is not None and len(values)]
+    lowest = min(float(values.min()) for values, _, _ in shown)
+    highest = max(float(values.max()) for values, _, _ in shown)
+    edges = np.linspace(lowest, max(highest, lowest + 0.01), BINS).tolist()
+    drawn: list[Markup] = []
+    with _canvas("similarity", drawn) as axes:
+        for window in windows:
+            lower = lowest if window.lower is None else max(lowest, window.lower)
+            upper = highest if window.upper is None else min(highest, window.upper)
+            axes.axvspan(lower, upper, color=WINDOW, alpha=0.15, label=window.label)
+        for values, color, label in shown:
+            weights = np.full(len(values), 100 / len(values))
+            axes.hist(values, edges, weights=weights, histtype="step", linewidth=1.5, color=color, label=label)
+        axes.set_xlabel("cosine similarity of the two images")
+        axes.set_ylabel("share, %")
+    return drawn[0]
+
+
+@contextmanager
+def _canvas(name: str, drawn: list[Markup]) -> Iterator[Axes]:
+    """Yield axes; what is drawn on them is appended to `drawn` as SVG."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    inked = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    settings: Any = {**dict.fromkeys(inked, _INK), "svg.fonttype": "none", "svg.hashsalt": name, "font.size": 9}
+    with mpl.rc_context(settings):
+        figure = Figure(figsize=_SIZE)
+        axes = figure.subplots()
+        yield axes
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", transparent=True, bbox_inches="tight", metadata={"Date": None})
+    svg = text.getvalue()
+    drawn.append(Markup(svg[svg.index("<svg") :].replace(_INK, "currentColor")))

@@ -1,0 +1,116 @@
+"""report.html: what a run did, in one file that needs nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from cirgen import __version__
+from cirgen.errors import UserError
+from cirgen.images import RunImages
+from cirgen.publish.counts import Counts, count
+from cirgen.publish.origins import is_diagnostic, models, prompts, recipe_yaml
+from cirgen.report import similarities
+from cirgen.report.failures import failures, stage_rows
+from cirgen.report.plots import similarity_plot, word_plot
+from cirgen.report.sample import Sample
+from cirgen.report.thumbnails import Thumbnails
+from cirgen.run_folder import Run
+from cirgen.shards import write_text
+
+if TYPE_CHECKING:
+    import duckdb
+
+TEMPLATE = Path(__file__).with_name("template.html.j2")
+OPENINGS = 15
+
+
+def write_report(run: Run) -> None:
+    """Write `RUN/report.html` from the derived tables and the store.
+
+    Raises:
+        UserError: the run has no verdicts yet.
+    """
+    if not run.verdicts.is_file():
+        raise UserError(f"The run in {run.folder} has no verdicts to report yet; go on with `cirgen run`.")
+    counts = count(run)
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"number": "{:,}".format, "percent": _percent, "duration": duration}
+    with run.store.connect() as connection:
+        page = environment.from_string(TEMPLATE.read_text(encoding="utf8")).render(
+            version=__version__,
+            recipe=run.recipe,
+            recipe_yaml=recipe_yaml(run).strip(),
+            recipe_hash=run.read_facts().get("recipe_hash", ""),
+            is_diagnostic=is_diagnostic(run),
+            counts=counts,
+            models=models(run),
+            prompts=prompts(run),
+            picture=Thumbnails(RunImages(run.catalog, run.store.root / "ingest")).uri,
+            rows=stage_rows(run, connection),
+            failures=failures(run, connection),
+            times=times(run.read_facts().get("seconds", {}), counts),
+            similarity_plot=_similarity_plot(run, connection),
+            **_samples(Sample(run, connection)),
+        )
+    write_text(run.report, page)
+
+
+def _samples(sample: Sample) -> dict[str, Any]:
+    return {
+        "accepted": sample.accepted(),
+        "rejected": sample.rejected(),
+        "captions": sample.captions(),
+        "openings": sample.openings(1, OPENINGS),
+        "trigrams": sample.openings(3, OPENINGS),
+        "word_plot": word_plot(sample.word_counts()),
+    }
+
+
+def _similarity_plot(run: Run, connection: duckdb.DuckDBPyConnection) -> Markup | None:
+    random = similarities.any_two(run)
+    mined = similarities.mined(run, connection)
+    if not len(mined):
+        return None
+    return similarity_plot(random, mined, similarities.accepted(run, connection), similarities.windows(run, random))
+
+
+def times(seconds: dict[str, float], counts: Counts) -> list[dict[str, Any]]:
+    """Return seconds and rows per second of every stage that was timed, in the order of the stages."""
+    units = {
+        "ingest": (counts.found, "images"),
+        "caption": (counts.unique, "captions"),
+        "embed": (counts.unique, "images"),
+        "pair": (counts.pairs, "pairs"),
+        "modify": (counts.planned, "texts"),
+        "filter": (counts.written, "triplets"),
+        "report": (0, ""),
+        "export": (counts.accepted, "triplets"),
+    }
+    order = [*(name for name in units if name in seconds), *(name for name in seconds if name not in units)]
+    return [
+        {
+            "stage": name,
+            "seconds": seconds[name],
+            "share": seconds[name] / (max(seconds.values()) or 1.0),
+            "rate": units.get(name, (0, ""))[0] / seconds[name] if seconds[name] else 0.0,
+            "unit": units.get(name, (0, ""))[1],
+        }
+        for name in order
+    ]
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people say them."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}"
