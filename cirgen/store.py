@@ -62,9 +62,11 @@ class Store:
         """Return a DuckDB connection that spills to the run folder and keeps no state of its own."""
         scratch = self.root / "scratch"
         scratch.mkdir(parents=True, exist_ok=True)
-        return duckdb.connect(
+        connection = duckdb.connect(
             ":memory:", config={"memory_limit": MEMORY_LIMIT, "temp_directory": str(scratch), "threads": "2"}
         )
+        connection.execute("SET enable_progress_bar = false")  # it would print between the bars of the run
+        return connection
 
     def rows(self, connection: duckdb.DuckDBPyConnection, stage: str) -> str:
         """Return the SQL of a relation with every committed row of a stage."""
