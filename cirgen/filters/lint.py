@@ -45,7 +45,7 @@ _REASONS: dict[Pattern, str] = {
     "taxonomy": "names its change type",
     "residue": "template residue",
 }
-ENGLISH_FROM_WORDS = 8
+ENGLISH_FROM_WORDS = 12
 """An English sentence of so many words has at least one common English word in it; a shorter text need not."""
 
 
@@ -62,7 +62,7 @@ class LintSettings(FilterSettings):
     """A guess by script and common words, without a model: it catches other languages in long texts alone."""
     max_other_script: float = Field(0.1, ge=0, le=1)
     """Share of letters that are not Latin, where the language is English."""
-    max_repeats: int = Field(2, ge=1)
+    max_repeats: int = Field(3, ge=1)
     """How often one run of three words may occur; an endless text repeats it."""
 
 

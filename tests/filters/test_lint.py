@@ -49,7 +49,7 @@ def test_what_people_write_passes(text: str) -> None:
         ("changes:\n- make it blue\n- add a hat", "template residue"),
         ("сделай рубашку синей", "not English"),
         ("把衬衫变成 blue 色 的", "not English"),
-        ("cambia camisa azul oscuro pantalones negros sombrero rojo grande", "not English"),
+        ("cambia la camisa por una azul oscuro y quita el sombrero rojo grande", "not English"),
         ("red hat and red hat and red hat and red hat and", "repeats itself"),
     ],
 )
