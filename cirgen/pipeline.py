@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from cirgen import __version__
 from cirgen.errors import UserError
 from cirgen.images import RunImages
 from cirgen.keys import recipe_hash
 from cirgen.prompts import load_prompt
+from cirgen.publish.counts import accepted_count
 from cirgen.report.write import write_report
 from cirgen.run_folder import Run
 from cirgen.shards import write_rows
-from cirgen.stages.export import accepted_count, export
+from cirgen.stages.export import export
 from cirgen.stages.filter import filter_triplets
 from cirgen.stages.ingest import ingest
 from cirgen.stages.pair import pair
@@ -97,7 +97,6 @@ def run_pipeline(run: Run) -> Outcome:
     Raises:
         UserError: anything the user can mend; nothing committed is lost.
     """
-    run.store.remove_leftovers()
     models = Models(run)
     _note_recipe(run, models)
     clock = _Clock(run)
@@ -187,11 +186,3 @@ class _Clock:
             self.seconds[name] = time.monotonic() - start
             before = self._run.read_facts().get("seconds", {}).get(name, 0.0)
             self._run.note_facts(seconds={name: round(before + self.seconds[name], 3)})
-
-
-Pipeline = Callable[[Run], Outcome]
-
-
-def planned_pictures(run: Run) -> int:
-    """Return how many unique pictures the run has."""
-    return int(pq.ParquetFile(run.catalog).metadata.num_rows)

@@ -186,7 +186,7 @@ def _write_triplets(run: Run) -> None:
                    m.prompt, m.prompt_hash, m.model, m.revision, m.backend,
                    list_concat(
                        [{{'image_id': p.reference_id, 'kind': 'reference'}}],
-                       list_filter(q.hard_negatives, h -> h.kind <> 'reference' AND h.image_id <> p.target_id
+                       list_filter(q.hard_negatives, lambda h: h.kind <> 'reference' AND h.image_id <> p.target_id
                                    AND h.image_id <> p.reference_id)) AS hard_negatives
             FROM {plan} AS p
             JOIN {pairs} AS q USING (pair_id)
