@@ -1,4 +1,4 @@
-"""Where prompts, recipes, presets and the card template lie, in a wheel and in a checkout alike."""
+"""Where prompts, recipes and the card template lie, in a wheel and in a checkout alike."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _SHIPPED = {
 
 
 def data_folder(kind: str) -> Path:
-    """Return the folder of `prompts`, `recipes`, `presets` or `cards`: package data, or the checkout's."""
+    """Return the folder of `prompts`, `recipes` or `cards`: package data in a wheel, the checkout's otherwise."""
     packaged = PACKAGE / "_data" / kind
     if packaged.is_dir():
         return packaged
-    checkout = PACKAGE.parent / ("benchmark/presets" if kind == "presets" else kind)
+    checkout = PACKAGE.parent / kind
     if checkout.is_dir():
         return checkout
     raise UserError(f"The folder of {kind} is missing from this installation; reinstall with `pip install cirgen`.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -46,6 +47,8 @@ def common(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; leaves with 0, 1 where it failed, 2 on wrong usage, 130 on Ctrl-C."""
+    # torch's OpenMP threads spin while they wait, which on a small machine starves whatever else runs there
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app(arguments, prog_name="cirgen")
     except UserError as error:
