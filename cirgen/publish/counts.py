@@ -113,7 +113,7 @@ def accepted_count(run: Run) -> int:
 
 def _filters(run: Run, seen: int, reasons: dict[str, int]) -> Iterable[FilterCount]:
     for settings in run.recipe.filter:
-        fields = settings.model_dump(mode="json")
+        fields = settings.model_dump(mode="json", exclude_none=True)  # none is a bound that is not set
         name = str(fields.pop("name"))
         prefix = f"{name}: "
         own = {reason.removeprefix(prefix): n for reason, n in reasons.items() if reason.startswith(prefix)}

@@ -49,6 +49,17 @@ def _drawn(connection: duckdb.DuckDBPyConnection, query: str) -> Cosines:
     return np.asarray([value for (value,) in found], dtype=np.float32)
 
 
+def passed_filter(run: Run, connection: duckdb.DuckDBPyConnection) -> Window | None:
+    """Return the range of what the similarity filter let through, or None where no triplet passed one."""
+    triplets, verdicts = (f"read_parquet({quoted(str(path))})" for path in (run.triplets, run.verdicts))
+    query = (
+        f"SELECT min(similarity), max(similarity) FROM {triplets} AS t JOIN {verdicts} AS v USING (triplet_id) "
+        "WHERE map_contains(scores, 'similarity.cosine') AND NOT starts_with(reason, 'similarity: ')"
+    )
+    lower, upper = connection.execute(query).fetchall()[0]
+    return None if lower is None else Window("passed the similarity filter", float(lower), float(upper))
+
+
 def windows(run: Run, random: Cosines | None) -> list[Window]:
     """Return the ranges of image similarity that the recipe's signals ask for; ranks have none."""
     found = []

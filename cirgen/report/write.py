@@ -75,7 +75,9 @@ def _similarity_plot(run: Run, connection: duckdb.DuckDBPyConnection) -> Markup 
     mined = similarities.mined(run, connection)
     if not len(mined):
         return None
-    return similarity_plot(random, mined, similarities.accepted(run, connection), similarities.windows(run, random))
+    passed = similarities.passed_filter(run, connection)
+    shaded = [*similarities.windows(run, random), *([passed] if passed else [])]
+    return similarity_plot(random, mined, similarities.accepted(run, connection), shaded)
 
 
 def times(seconds: dict[str, float], counts: Counts) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from cirgen.errors import UserError
 from cirgen.publish.counts import count
 from cirgen.report.plots import Window, similarity_plot, word_plot
 from cirgen.report.sample import REJECTED_EACH, Sample
-from cirgen.report.similarities import windows
+from cirgen.report.similarities import passed_filter, windows
 from cirgen.report.write import duration, times, write_report
 from cirgen.run_folder import Run
 from cirgen.schemas import TRIPLET, VERDICT
@@ -77,7 +77,7 @@ def test_the_report_needs_nothing_but_itself_and_stays_small(run: Run) -> None:
 def test_headline_numbers_and_funnel_are_those_of_the_tables(run: Run) -> None:
     words = Page(_report(run)).words
     assert "74 triplets accepted" in words
-    assert "71.8% of 103 texts asked for" in words
+    assert "71.8% of 103 planned" in words
     assert "images found 14 readable 13 unique pictures 13 with a caption 12" in words
     assert "texts asked for 103 texts written 102 passed lint 74 accepted 74" in words
 
@@ -151,7 +151,7 @@ def test_a_run_without_captions_filters_vectors_or_facts_gets_a_report(tmp_path:
     words = Page(_report(run)).words
     assert "The recipe has no filter" in words
     assert "with a caption" not in words
-    assert "of work so far" not in words
+    assert " spent" not in words
 
 
 def test_a_run_without_verdicts_is_told_to_go_on(run: Run) -> None:
@@ -185,6 +185,16 @@ def test_the_window_of_the_recipe_is_drawn(run: Run) -> None:
     assert "window: neighbours" in svg
     assert "any two images" not in svg
     assert "currentColor" in svg
+
+
+def test_what_the_similarity_filter_let_through_is_drawn(run: Run) -> None:
+    verdicts = [{**row, "scores": {"similarity.cosine": 0.5}} for row in _rows(run.verdicts)]
+    verdicts = [{**row, "reason": "similarity: too similar"} for row in verdicts]
+    passed = {row["triplet_id"]: row["similarity"] for row in _rows(run.triplets)[:5]}
+    write_rows(run.verdicts, [{**r, "reason": ""} if r["triplet_id"] in passed else r for r in verdicts], VERDICT)
+    with run.store.connect() as connection:
+        window = passed_filter(run, connection)
+    assert window == Window("passed the similarity filter", min(passed.values()), max(passed.values()))
 
 
 def test_long_texts_share_the_last_bar() -> None:
