@@ -1,7 +1,7 @@
 """Images captioned per second: one at a time, as the reference implementation of SPN4CIR does, against batches.
 
-Same model, dtype, threads, prompt and settings, in one process and one run; the two take turns, so that a machine whose
-speed drifts drifts for both. Prints each turn's ratio and the median.
+Same model, dtype, threads, prompt and settings, in one process and one run; the two take turns, so that a machine
+whose speed drifts drifts for both. Prints each turn's ratio and the median.
 
 Run: python benchmark/perf/caption_speed.py [--images 128] [--rounds 3] [--batch-size 64]
 """
@@ -62,9 +62,7 @@ def main(
     for turn in range(1, rounds + 1):
         one, many = images_per_second(single, paths), images_per_second(batched, paths)
         ratios.append(many / one)
-        print(
-            f"round {turn}: one at a time {one:.1f} images/s, batches of {batch_size} {many:.1f}, ratio {many / one:.1f}"
-        )
+        print(f"round {turn}: one at a time {one:.1f} images/s, in batches {many:.1f}, ratio {many / one:.1f}")
     print(f"median ratio {statistics.median(ratios):.1f}")
 
 
