@@ -66,7 +66,7 @@ class HubDataset(Source):
         path = local_path(self.settings.path)
         if path.exists():
             return path
-        if re.fullmatch(r"[\w.-]+(/[\w.-]+)?", self.settings.path) and path.suffix != ".parquet":
+        if path.suffix != ".parquet" and re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", self.settings.path):
             return None
         raise UserError(f"There is no dataset at {path}; set images.path to a Parquet file, a folder, or a hub id.")
 

@@ -24,7 +24,7 @@ class ManifestSettings(SourceSettings):
 
     kind: Literal["manifest"] = "manifest"
     path: str
-    """Columns: `path`, relative to the table's folder or absolute; if known category, license, author, url, caption."""
+    """Columns: `path`, relative to the table's folder or absolute; and category, license, author, url, caption."""
 
 
 class Manifest(Source):
