@@ -175,6 +175,6 @@ def check_lock(prompt: Prompt, locked: Mapping[str, str], lock_origin: Path) -> 
     expected = locked.get(prompt.reference, prompt.hash)
     if expected != prompt.hash:
         raise UserError(
-            f"The text of prompt '{prompt.reference}' changed under an unchanged version "
-            f"({lock_origin} remembers another): either restore the text, or raise its version to {prompt.version + 1}."
+            f"The text of prompt '{prompt.reference}' changed under an unchanged version ({lock_origin} remembers "
+            f"another): either restore the text, or raise its version to {prompt.version + 1}."
         )

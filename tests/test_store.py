@@ -136,7 +136,8 @@ def test_a_killed_writer_leaves_only_whole_shards(tmp_path: Path) -> None:
         from cirgen.store import Store
         with Store(Path(sys.argv[1]), flush_rows=50).writer("score-x") as writer:
             for i in range(10**6):
-                writer.write({"key": f"{i:09d}", "attempt": 0, "status": "ok", "error": "", "scores": {}, "detail": ""})
+                row = {"key": f"{i:09d}", "attempt": 0, "status": "ok", "error": "", "scores": {}, "detail": ""}
+                writer.write(row)
                 if i == 200:
                     print("ready", flush=True)
     """)

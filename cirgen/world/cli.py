@@ -20,7 +20,7 @@ PurposeOption = Annotated[str, typer.Option(help="corpus, development or evaluat
 
 
 @app.command()
-def render(  # noqa: PLR0917 - one option each
+def render(
     out: Annotated[Path, typer.Option(help="Folder for images/ and truth/.")],
     level: LevelOption = "medium",
     seed: SeedOption = 0,
@@ -38,7 +38,7 @@ def render(  # noqa: PLR0917 - one option each
 
 
 @app.command()
-def oracle(  # noqa: PLR0917 - one option each
+def oracle(
     table: Annotated[Path | None, typer.Argument(help="Attribute table; without it a collection is drawn up.")] = None,
     level: LevelOption = "medium",
     seed: SeedOption = 0,
@@ -98,7 +98,7 @@ ThreadsOption = Annotated[int, typer.Option(min=1, help="CPU threads.")]
 
 
 @app.command("train-mllm")
-def train_mllm(  # noqa: PLR0917 - one option each
+def train_mllm(
     out: OutOption,
     level: LevelOption = "medium",
     seed: Annotated[int, typer.Option(help="Seed of weights and draws.")] = 0,
@@ -121,7 +121,7 @@ def train_mllm(  # noqa: PLR0917 - one option each
 
 
 @app.command("train-encoder")
-def train_encoder(  # noqa: PLR0917 - one option each
+def train_encoder(
     out: OutOption,
     purpose: Annotated[str, typer.Option(help="filter-encoder or judge-encoder: figures and seed.")],
     level: LevelOption = "medium",

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from cirgen.world.vocabulary import HATS, HELD_OUT_PAIRS, NONE
 
 HIDDEN = ""
-"""The value of an attribute that cannot be seen: hair colour under a hat, colour and count of objects when there are none."""
+"""What cannot be seen: hair colour under a hat, colour and count of objects when there are none."""
 
 
 @dataclass(frozen=True, order=True)

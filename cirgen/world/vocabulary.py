@@ -64,7 +64,7 @@ HAIRSTYLES: dict[str, str] = {
 """Hairstyle to the renderer's `topVariant`."""
 
 HATS: dict[str, str] = {"cap": "cap", "beanie": "beanie", "bunny hood": "bunnyEars"}
-"""Hat to the renderer's `topVariant`; a hat hides the hair, so a figure has a hair colour or a hat colour, never both."""
+"""Hat to the renderer's `topVariant`; a hat hides the hair, so a figure has one of the two colours, never both."""
 
 OUTFITS: dict[str, str] = {
     "plain shirt": "plain",

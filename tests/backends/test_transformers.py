@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def test_texts_do_not_depend_on_the_batch(
     backend: TransformersBackend, one_by_one: TransformersBackend, temperature: float
 ) -> None:
     requests = [request(path, temperature=temperature) for path in FILES]
-    requests += [request(*pair, temperature=temperature) for pair in zip(FILES, FILES[1:], strict=False)]
+    requests += [request(*pair, temperature=temperature) for pair in itertools.pairwise(FILES)]
     assert texts(backend, requests) == texts(one_by_one, requests[::-1])
 
 
