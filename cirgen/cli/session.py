@@ -33,7 +33,7 @@ def store_of(folder: Path, **flush: float) -> Store:
 
 
 def known_run(folder: Path, retry: tuple[str, ...] = ()) -> Run:
-    """Return a run that began before, under the recipe that its folder remembers.
+    """Return a run that began before, under the recipe and the limit that its folder remembers.
 
     Raises:
         UserError: the folder holds no run, or its recipe no longer fits the schema.
@@ -55,7 +55,9 @@ def known_run(folder: Path, retry: tuple[str, ...] = ()) -> Run:
             f"{folder / RECIPE_NAME} was written by another version of cirgen; run your recipe again with "
             f"--output {folder}, nothing stored is lost."
         ) from error
-    return Run(folder, recipe, store_of(folder), to_stderr(), retry=retry)
+    run = Run(folder, recipe, store_of(folder), to_stderr(), retry=retry)
+    run.limit = run.read_facts().get("limit")
+    return run
 
 
 def _nearby(folder: Path) -> str:
@@ -84,6 +86,7 @@ def work(run: Run, join: bool = False) -> Outcome:
     with stopping_cleanly(), _held(run, join):
         announce(enter(run))
         save_recipe(run.folder, run.recipe)
+        run.note_facts(limit=run.limit)
         return run_pipeline(run)
 
 

@@ -1,0 +1,121 @@
+"""Commands that run the embedded models end to end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.integration
+
+CIRGEN = [sys.executable, "-c", "from cirgen.cli.app import main; main()"]
+FEW = ["--limit", "60"]
+RUN = Path("runs/demo")
+
+
+def cirgen(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "COLUMNS": "80"}
+    return subprocess.run(
+        [*CIRGEN, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    folder = tmp_path_factory.mktemp("finished")
+    return folder, cirgen(folder, "run", "demo", *FEW)
+
+
+Finished = tuple[Path, subprocess.CompletedProcess[str]]
+
+
+def test_a_run_ends_with_a_table_and_says_where_to_look_and_what_next(finished: Finished) -> None:
+    folder, done = finished
+    assert done.returncode == 0, done.stderr
+    for word in ("images", "captions", "pairs", "texts", "accepted", "rejected", "seconds"):
+        assert word in done.stdout
+    assert f"report: {RUN}/report.html" in done.stdout
+    assert f"dataset: {RUN}/dataset" in done.stdout
+    assert "load_dataset" in done.stdout
+    assert (folder / RUN / "dataset" / "README.md").is_file()
+
+
+def test_status_agrees_with_itself(finished: Finished) -> None:
+    folder, _ = finished
+    figures = json.loads(cirgen(folder, "status", str(RUN), "--json").stdout)
+    assert figures["images"] == 60
+    assert figures["stages"]["caption"]["ok"] == 60
+    assert "pending" not in figures["stages"]["modify"]
+    assert figures["accepted"] + figures["rejected_total"] == figures["triplets"]
+
+
+def test_a_changed_threshold_is_told_and_runs_no_model(finished: Finished) -> None:
+    folder, _ = finished
+    before = json.loads(cirgen(folder, "status", str(RUN), "--json").stdout)["stages"]
+    done = cirgen(folder, "run", "demo", *FEW, "--set", "filter.0.min_words=3", "--json")
+    assert "filter.0.min_words: 2 -> 3" in done.stderr
+    assert "runs again: the decision" in done.stderr
+    assert json.loads(done.stdout)["stages"] == before
+
+
+def test_a_run_that_accepts_nothing_shows_its_figures_and_leaves_with_1(finished: Finished) -> None:
+    folder, _ = finished
+    done = cirgen(
+        folder, "run", "demo", *FEW, "--output", "runs/none", "--set", "filter=[{name: lint, min_words: 300}]"
+    )
+    assert done.returncode == 1
+    assert "Error: No triplet was accepted" in done.stderr
+    assert "lint: too short" in done.stdout
+    assert (folder / "runs/none/report.html").is_file()
+    assert not (folder / "runs/none/dataset").exists()
+
+
+def test_the_folder_of_another_run_is_refused(finished: Finished) -> None:
+    folder, _ = finished
+    done = cirgen(folder, "run", "demo", "--set", "name=other", "--output", str(RUN))
+    assert done.returncode == 1
+    assert "holds the run 'demo'" in done.stderr
+
+
+def test_retry_and_report_go_by_the_recipe_of_the_run(finished: Finished) -> None:
+    folder, _ = finished
+    assert cirgen(folder, "retry", str(RUN), "--status", "truncated").returncode == 0
+    assert json.loads(cirgen(folder, "status", str(RUN), "--json").stdout)["images"] == 60
+    (folder / RUN / "report.html").unlink()
+    assert cirgen(folder, "report", str(RUN)).stdout == f"{RUN}/report.html\n"
+    assert (folder / RUN / "report.html").is_file()
+
+
+def test_a_preview_shows_rows_and_estimates_the_whole(tmp_path: Path) -> None:
+    done = cirgen(tmp_path, "preview", "demo", "-n", "4", "--price-per-million", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    preview = json.loads(done.stdout)
+    assert len(preview["rows"]) == 4
+    assert all(row["text"] for row in preview["rows"])
+    assert (tmp_path / preview["contact_sheet"]).is_file()
+    stages = {stage["stage"]: stage for stage in preview["whole"]["stages"]}
+    assert (stages["caption"]["rows"], stages["modify"]["rows"]) == (1_500, 3_000)
+    assert all(stage["seconds"] > 0 for stage in stages.values())
+    assert preview["whole"]["cost"] == pytest.approx(preview["whole"]["tokens"] * 2e-6)
+
+
+def test_ctrl_c_saves_says_how_to_go_on_and_leaves_with_130(tmp_path: Path) -> None:
+    command = [*CIRGEN, "run", "demo", "--limit", "200"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        told = []
+        for line in process.stderr:
+            told.append(line)
+            if line.startswith("Embed images"):
+                process.send_signal(signal.SIGINT)
+        process.wait(120)
+    assert process.returncode == 130, told
+    assert "Traceback" not in "".join(told)
+    assert told[-1].rstrip().endswith("To go on: cirgen run demo --limit 200")
+    figures = json.loads(cirgen(tmp_path, "status", str(RUN), "--json").stdout)
+    assert figures["stages"]["caption"]["ok"] == 200
