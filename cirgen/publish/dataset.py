@@ -14,12 +14,12 @@ from cirgen.publish.images import PREVIEW_SIDE, ImageMode, Pictures, image_batch
 from cirgen.publish.license import license_file
 from cirgen.publish.manifest import MANIFEST_NAME, manifest
 from cirgen.publish.origins import recipe_yaml
-from cirgen.publish.parquet import Written, write_split
+from cirgen.publish.parquet import GROUP_ROWS, Written, write_split
 from cirgen.publish.tables import PREVIEW, SPLITS, Tables
 from cirgen.run_folder import Run
 
 IMAGE_GROUP_ROWS = 32
-"""Images per row group: what a reader of one image has to fetch."""
+"""Pictures per row group: what a reader of one of them has to fetch."""
 
 
 def build_dataset(run: Run, root: Path, counts: Counts) -> None:
@@ -75,14 +75,15 @@ def _recipe_hash(run: Run) -> str:
 
 def _images(run: Run, root: Path, tables: Tables, mode: ImageMode) -> Iterator[Written]:
     pictures = Pictures(_reader(run), run.recipe.export.max_side)
+    group_rows = IMAGE_GROUP_ROWS if mode == "embed" else GROUP_ROWS
     with run.progress.step("Export images", tables.image_count()) as step:
 
         def rows() -> Iterator[pa.RecordBatch]:
-            for batch in image_batches(tables, pictures, mode):
+            for batch in image_batches(tables, pictures, mode, group_rows):
                 yield batch
                 step.advance(batch.num_rows)
 
-        yield from write_split(root, "images", "train", images_schema(mode), rows(), IMAGE_GROUP_ROWS)
+        yield from write_split(root, "images", "train", images_schema(mode), rows(), group_rows)
 
 
 def _preview(run: Run, root: Path, tables: Tables) -> Iterator[Written]:

@@ -6,6 +6,7 @@ import hashlib
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal, Protocol
 
 import pyarrow as pa
@@ -96,11 +97,12 @@ def images_schema(mode: ImageMode) -> pa.Schema:
     return pa.schema([field for field in IMAGES if field.name not in left_out])
 
 
-def image_batches(tables: Tables, pictures: Pictures, mode: ImageMode) -> Iterator[pa.RecordBatch]:
-    """Yield one row for every image that a published triplet names, by image_id."""
+def image_batches(tables: Tables, pictures: Pictures, mode: ImageMode, rows: int) -> Iterator[pa.RecordBatch]:
+    """Yield one row for every image that a published triplet names, by image_id, so many `rows` at a time."""
     schema = images_schema(mode)
-    for row in tables.image_rows():
-        yield pa.RecordBatch.from_pylist([_image_row(row, pictures, mode)], schema)
+    made = (_image_row(row, pictures, mode) for row in tables.image_rows())
+    while batch := list(islice(made, rows)):
+        yield pa.RecordBatch.from_pylist(batch, schema)
 
 
 def _image_row(row: Mapping[str, Any], pictures: Pictures, mode: ImageMode) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from cirgen.publish.features import described
 
+GROUP_ROWS = 1_000
 SHARD_BYTES = 400 * 1024**2  # Arrow bytes: the Hub advises files of some hundred megabytes
 
 
@@ -39,7 +40,7 @@ def write_split(
     split: str,
     schema: pa.Schema,
     batches: Iterable[pa.RecordBatch],
-    group_rows: int = 1_000,
+    group_rows: int = GROUP_ROWS,
     shard_bytes: int = SHARD_BYTES,
 ) -> list[Written]:
     """Write `root/config/split-00000-of-0000N.parquet`; nothing where there is no row.

@@ -90,7 +90,7 @@ FROM judged WHERE reason = '' GROUP BY reference_id, target_id
 """
 
 _PUBLISHED = """
-CREATE TEMP VIEW published AS
+CREATE TEMP TABLE published AS
 SELECT j.* EXCLUDE (hard_negatives),
        coalesce(p.positive_ids, []) AS positive_ids,
        coalesce(a.texts, []) AS texts,
