@@ -1,0 +1,106 @@
+"""The wheel carries prompts, recipes, card template and the embedded world, and runs from any folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import cirgen
+
+pytestmark = pytest.mark.integration
+
+CHECKOUT = Path(cirgen.__file__).parent.parent
+WHEEL_LIMIT_BYTES = 25_000_000
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(CHECKOUT)],
+        check=True,
+        capture_output=True,
+    )
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_the_wheel_is_small_and_carries_what_is_found_by_name(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    assert wheel.stat().st_size < WHEEL_LIMIT_BYTES
+    for wanted in (
+        "cirgen/_data/prompts/prompts.lock",
+        "cirgen/_data/recipes/demo.yaml",
+        "cirgen/_data/recipes/spn4cir/fashioniq-clip.yaml",
+        "cirgen/_data/cards/template.md",
+        "cirgen/world/models/mllm/model.safetensors",
+        "cirgen/report/template.html.j2",
+    ):
+        assert wanted in names
+    assert sum(name.startswith("cirgen/world/images/") for name in names) >= 1_500
+    assert not any(name.startswith(("tests/", "docs/")) for name in names)
+
+
+def run_elsewhere(python: Path, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run the demo recipe by its name, and its path as the README gives it, where no checkout is."""
+    code = "import cirgen; print(cirgen.__file__); from cirgen.cli.app import main; main()"
+    return subprocess.run(
+        [str(python), "-c", code, "run", "recipes/demo.yaml", "--limit", "40", "--output", str(folder / "run")],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_an_installed_wheel_runs_the_demo_from_another_folder(wheel: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site), str(wheel)], check=True
+    )
+    done = run_elsewhere(Path(sys.executable), tmp_path, {**os.environ, "PYTHONPATH": str(site)})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(str(site))
+    assert (tmp_path / "run" / "dataset" / "README.md").is_file()
+
+
+@pytest.mark.long
+def test_a_wheel_in_an_empty_environment_runs_the_demo(wheel: Path, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    constraints = str(CHECKOUT / "constraints.txt")
+    subprocess.run([str(python), "-m", "pip", "install", "--quiet", "-c", constraints, str(wheel)], check=True)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = run_elsewhere(python, tmp_path, environment)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "dataset" / "README.md").is_file()
+
+
+@pytest.mark.long
+def test_a_dataset_opens_with_nothing_but_datasets_installed(tmp_path: Path) -> None:
+    """Every config, every split, every picture."""
+    python = tmp_path / "venv" / "bin" / "python"
+    done = run_elsewhere(Path(sys.executable), tmp_path, {**os.environ, "PYTHONPATH": str(CHECKOUT)})
+    assert done.returncode == 0, done.stderr
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
+    constraints = str(CHECKOUT / "constraints.txt")
+    subprocess.run([str(python), "-m", "pip", "install", "-q", "-c", constraints, "datasets[vision]"], check=True)
+    script = (
+        "import sys, datasets\n"
+        "folder = sys.argv[1]\n"
+        "configs = datasets.get_dataset_config_names(folder)\n"
+        "assert {'triplets', 'images', 'preview'} <= set(configs), configs\n"
+        "for config in configs:\n"
+        "    for split, rows in datasets.load_dataset(folder, config).items():\n"
+        "        assert len(rows)\n"
+        "        for row in rows:\n"
+        "            [value.load() for value in row.values() if hasattr(value, 'load')]\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    subprocess.run([str(python), "-c", script, str(tmp_path / "run" / "dataset")], check=True, env=environment)
