@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from cirgen.cli.figures import PENDING, Figures, figures
+from cirgen.publish.origins import is_foreign_to_its_models
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from cirgen.run_folder import Run
 
 SHOWN_REASONS = 8
+FOREIGN = (
+    "Mind: the models that ship with cirgen know toy figures alone, so texts about other pictures are nonsense; "
+    "name a real model under 'mllm.model'."
+)
 
 
 def print_summary(run: Run, seconds: Mapping[str, float], as_json: bool = False) -> None:
@@ -90,11 +95,11 @@ def _share(found: Figures) -> str:
 
 
 def _next(run: Run, found: Figures) -> list[str]:
-    """Return what to type next."""
+    """Return what to know and what to type next."""
     failed = sorted(
         {s for statuses in found.stages.values() for s in statuses if s not in ("ok", PENDING, "image_error")}
     )
-    lines = []
+    lines = [FOREIGN] if is_foreign_to_its_models(run) else []
     if failed:
         lines.append(f"try failed rows again: cirgen retry {run.folder} --status {','.join(failed)}")
     if run.dataset.exists():

@@ -64,6 +64,13 @@ def is_diagnostic(run: Run) -> bool:
     return any(str(name).startswith(SHIPPED_PREFIX) for name in used)
 
 
+def is_foreign_to_its_models(run: Run) -> bool:
+    """Return whether a small model of the embedded world writes about pictures that it was never shown the like of."""
+    recipe = run.recipe
+    embedded = any(m is not None and m.model.startswith(SHIPPED_PREFIX) for m in (recipe.mllm, recipe.llm))
+    return embedded and not str(getattr(recipe.images, "path", "")).startswith(SHIPPED_PREFIX)
+
+
 def recipe_yaml(run: Run) -> str:
     """Return the resolved recipe, ready to run again."""
     return f"# To run: cirgen run recipe.yaml\n{to_yaml(run.recipe.resolved())}"

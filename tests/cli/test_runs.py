@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 pytestmark = pytest.mark.integration
 
@@ -119,3 +120,16 @@ def test_ctrl_c_saves_says_how_to_go_on_and_leaves_with_130(tmp_path: Path) -> N
     assert told[-1].rstrip().endswith("To go on: cirgen run demo --limit 200")
     figures = json.loads(cirgen(tmp_path, "status", str(RUN), "--json").stdout)
     assert figures["stages"]["caption"]["ok"] == 200
+
+
+def test_foreign_pictures_break_nothing_and_the_nonsense_is_not_hidden(tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(12):
+        size = (40 + 17 * number, 90 - 3 * number)
+        Image.radial_gradient("L").resize(size).rotate(30 * number).save(pictures / f"{number}.jpg")
+    (pictures / "broken.png").write_bytes(b"no picture")
+    done = cirgen(tmp_path, "run", "folder", "--set", f"images.path={pictures}", "--set", "filter=[]")
+    assert done.returncode == 0, done.stderr
+    assert "toy figures alone" in done.stdout
+    assert "1 files could not be read" in done.stdout
