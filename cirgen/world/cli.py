@@ -80,13 +80,13 @@ def truth(
     Example: cirgen world truth runs/demo/dataset
     """
     from cirgen.world.build import TABLE, shipped
-    from cirgen.world.truth_report import as_records, judge_dataset, slices, truth_table
+    from cirgen.world.truth_report import as_records, judge_dataset, slices, truth_tables
 
     found = slices(*judge_dataset(dataset, attributes or shipped() / TABLE), seed=seed)
     if as_json:
         typer.echo(json.dumps(as_records(found), indent=2))
     else:
-        Console().print(truth_table(found, str(dataset)))
+        Console().print(*truth_tables(found, str(dataset)), sep="\n")
 
 
 MinutesOption = Annotated[

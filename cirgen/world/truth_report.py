@@ -86,12 +86,21 @@ def as_records(parts: list[Slice]) -> dict[str, Any]:
     }
 
 
-def truth_table(parts: list[Slice], title: str) -> Table:
-    """Return the slices as a table in percent, with intervals."""
-    table = Table("triplets", "rows", *MEASURES, title=title, caption="percent [95 % interval, by reference]")
+MAIN_SLICES = ("all", "accepted", "rejected")
+SHORT_MEASURES = ("correct", "good")
+
+
+def truth_tables(parts: list[Slice], title: str) -> list[Table]:
+    """Return two tables in percent, with intervals, for 80 columns: the whole dataset, and its slices in short."""
+    main = [part for part in parts if part.name in MAIN_SLICES]
+    whole = Table("", *(f"{part.name}: {part.rows:,}" for part in main), title=title, box=None)
+    for name in MEASURES:
+        whole.add_row(name, *(_percent(part.measures[name]) for part in main))
+    short = Table("slice", "rows", *SHORT_MEASURES, caption="percent [95 % interval, by reference]", box=None)
     for part in parts:
-        table.add_row(part.name, str(part.rows), *(_percent(part.measures[name]) for name in MEASURES))
-    return table
+        if part not in main:
+            short.add_row(part.name, f"{part.rows:,}", *(_percent(part.measures[name]) for name in SHORT_MEASURES))
+    return [whole, short]
 
 
 def _percent(value: Share) -> str:
