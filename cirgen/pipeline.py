@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from cirgen import __version__
+from cirgen.captions import captions
 from cirgen.errors import UserError
 from cirgen.images import RunImages
 from cirgen.keys import recipe_hash
@@ -143,13 +144,9 @@ def _caption_texts(run: Run) -> Path:
     """Write the first caption of every picture, in catalog order; empty where there is none."""
     path = run.derived / "captions.parquet"
     with run.store.connect() as connection:
-        current = run.store.current(connection, "caption")
-        plan, catalog = (f"read_parquet({quoted(str(p))})" for p in (run.caption_plan, run.catalog))
         query = f"""
-            SELECT i.image_id, coalesce(any_value(c.text), '') AS text FROM {catalog} AS i
-            LEFT JOIN {plan} AS p ON p.image_id = i.image_id AND p.prompt_index = 0 AND p.sample_index = 0
-            LEFT JOIN {current} AS c ON c.key = p.key AND c.status = 'ok'
-            GROUP BY i.image_id ORDER BY i.image_id
+            SELECT i.image_id, coalesce(c.text, '') AS text FROM read_parquet({quoted(str(run.catalog))}) AS i
+            LEFT JOIN {captions(run, connection)} AS c USING (image_id) ORDER BY i.image_id
         """
         rows: Iterator[dict[str, str]] = (row for batch in stream(connection, query) for row in batch.to_pylist())
         write_rows(path, rows, _CAPTION_TEXTS)

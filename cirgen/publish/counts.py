@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cirgen.publish.captions import captions
+from cirgen.captions import captions
 from cirgen.run_folder import Run
 from cirgen.store import quoted
 

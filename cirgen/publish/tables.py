@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from cirgen.publish.captions import captions
+from cirgen.captions import captions
 from cirgen.publish.features import IMAGE
 from cirgen.run_folder import Run
 from cirgen.schemas import ALIAS

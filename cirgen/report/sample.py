@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cirgen.publish.captions import captions
+from cirgen.captions import captions
 from cirgen.run_folder import Run
 from cirgen.store import quoted
 

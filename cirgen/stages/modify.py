@@ -7,6 +7,7 @@ from typing import Any
 
 from cirgen.backends.base import Backend, ImageReader
 from cirgen.backends.template import TemplateBackend
+from cirgen.captions import captions as captions_of
 from cirgen.errors import UserError
 from cirgen.keys import digest, draw, generation_key
 from cirgen.prompts import Prompt, load_prompt
@@ -79,7 +80,7 @@ class _Planner:
 
     def _pairs(self) -> Iterator[dict[str, Any]]:
         with self._run.store.connect() as connection:
-            captions = _first_captions(self._run, connection)
+            captions = captions_of(self._run, connection)
             query = f"""
                 SELECT p.pair_id, p.reference_id, p.target_id, coalesce(r.text, '') AS reference_caption,
                        coalesce(t.text, '') AS target_caption, c.category
@@ -162,20 +163,9 @@ def _turned(pair: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _first_captions(run: Run, connection: Any) -> str:
-    """Return the SQL of (image_id, text): the answer to the first caption prompt."""
-    if not run.caption_plan.is_file():
-        return "(SELECT '' AS image_id, '' AS text WHERE false)"
-    current = run.store.current(connection, "caption")
-    return (
-        f"(SELECT p.image_id, c.text FROM read_parquet({quoted(str(run.caption_plan))}) AS p JOIN {current} AS c "
-        "USING (key) WHERE p.prompt_index = 0 AND p.sample_index = 0 AND c.status = 'ok')"
-    )
-
-
 def _write_triplets(run: Run) -> None:
     with run.store.connect() as connection:
-        captions = _first_captions(run, connection)
+        captions = captions_of(run, connection)
         texts = run.store.current(connection, "modify")
         catalog, plan, pairs = (f"read_parquet({quoted(str(p))})" for p in (run.catalog, run.modify_plan, run.pairs))
         query = f"""

@@ -1,4 +1,4 @@
-"""The one caption of a picture that a run publishes and shows."""
+"""The one caption of a picture that later stages read and that a run publishes."""
 
 from __future__ import annotations
 
