@@ -73,18 +73,18 @@ def estimate(run: Run, whole: Recipe, seconds: Mapping[str, float]) -> tuple[int
 
 
 def _rows_of_whole(recipe: Recipe, images: int) -> dict[str, int]:
+    """Return the rows of the stages that grow with the collection by seconds; pairs and filters take a small part."""
     pairs = images * sum(signal.per_image for signal in recipe.pair.signals)
     pairs = min(pairs, recipe.pair.max_pairs or pairs)
     prompts = len(recipe.modify.prompts) if recipe.modify.prompts_per_pair == "all" else 1
     texts = pairs * prompts * recipe.modify.samples * (2 if recipe.modify.directions == "both" else 1)
     captions = images * len(recipe.caption.prompts) * recipe.caption.samples
-    return {"ingest": images, "caption": captions, "embed": images, "modify": texts, "filter": texts}
+    return {"ingest": images, "caption": captions, "embed": images, "modify": texts}
 
 
 def _rows_done(run: Run) -> dict[str, int]:
     tables = {"ingest": run.catalog, "caption": run.caption_plan, "embed": run.catalog, "modify": run.modify_plan}
-    rows = {stage: pq.ParquetFile(path).metadata.num_rows if path.is_file() else 0 for stage, path in tables.items()}
-    return {**rows, "filter": rows["modify"]}
+    return {stage: pq.ParquetFile(path).metadata.num_rows if path.is_file() else 0 for stage, path in tables.items()}
 
 
 def _stage_estimate(run: Run, stage: str, rows: int, done: int, seconds: float) -> StageEstimate:
