@@ -79,9 +79,17 @@ class Models:
 
     def contents(self) -> dict[str, str]:
         """Return the content hash of every model, by recipe section."""
-        generative = {"mllm": self.mllm, "llm": self.llm}
-        found = {name: backend.identity.content for name, backend in generative.items() if backend is not None}
-        return {**found, "encoder": self.encoder.files.content}
+        return {**{name: b.identity.content for name, b in self._generative()}, "encoder": self.encoder.files.content}
+
+    def revisions(self) -> dict[str, str]:
+        """Return the resolved hub commit of every model, by recipe section; empty for a local folder."""
+        return {
+            **{name: b.identity.revision for name, b in self._generative()},
+            "encoder": self.encoder.files.revision,
+        }
+
+    def _generative(self) -> list[tuple[str, Backend]]:
+        return [(name, backend) for name, backend in (("mllm", self.mllm), ("llm", self.llm)) if backend is not None]
 
 
 def _backend(settings: Model | None) -> Backend | None:
@@ -163,6 +171,7 @@ def _note_recipe(run: Run, models: Models) -> None:
         cirgen=__version__,
         recipe_hash=recipe_hash(run.recipe.resolved(), contents, prompts),
         models=contents,
+        revisions=models.revisions(),
         prompts=prompts,
     )
 

@@ -22,14 +22,15 @@ class ModelFact:
     """Section of the recipe: `mllm`, `llm`, `encoder`, or the filter that brings its own."""
     model: str
     revision: str
-    """As the recipe asks for it; empty for a local folder, whose content hash says more."""
+    """The resolved hub commit; empty for a local folder, whose content hash says more."""
     content: str
     """Hash of weights, tokenizer and processor."""
 
 
 def models(run: Run) -> list[ModelFact]:
     """Return the models of a run, those without a content hash in `run.json` with an empty one."""
-    contents = run.read_facts().get("models", {})
+    facts = run.read_facts()
+    contents, revisions = facts.get("models", {}), facts.get("revisions", {})
     sections = {"mllm": run.recipe.mllm, "llm": run.recipe.llm, "encoder": run.recipe.encoder}
     named = {role: section.model_dump() for role, section in sections.items() if section is not None}
     for settings in run.recipe.filter:
@@ -37,7 +38,7 @@ def models(run: Run) -> list[ModelFact]:
         if fields.get("model"):
             named[fields["name"]] = fields
     return [
-        ModelFact(role, fields["model"], fields.get("revision") or "", contents.get(role, ""))
+        ModelFact(role, fields["model"], revisions.get(role) or fields.get("revision") or "", contents.get(role, ""))
         for role, fields in named.items()
     ]
 
