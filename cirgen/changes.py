@@ -124,13 +124,7 @@ def read_recipe(folder: Path) -> dict[str, Any] | None:
 
 def save_recipe(folder: Path, recipe: Recipe) -> None:
     """Write the resolved recipe, every default filled in, into the run folder."""
-    from io import StringIO
+    from cirgen.yaml_text import write_yaml
 
-    from ruamel.yaml import YAML
-
-    text = StringIO()
-    writer = YAML(typ="safe", pure=True)
-    writer.default_flow_style = False
-    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    writer.dump(recipe.resolved(), text)
-    write_text(folder / RECIPE_NAME, f"# The recipe of this run with every default filled in.\n{text.getvalue()}")
+    text = write_yaml(recipe.resolved())
+    write_text(folder / RECIPE_NAME, f"# The recipe of this run with every default filled in.\n{text}")

@@ -1,14 +1,18 @@
-"""YAML text read twice: as plain data, and as the line on which each value stands."""
+"""YAML text: read as plain data and as the line on which each value stands; written so that it reads back."""
 
 from __future__ import annotations
 
+import re
+import sys
 from collections import deque
 from dataclasses import dataclass
+from io import StringIO
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.representer import SafeRepresenter
 
 Path = tuple[str | int, ...]
 """Where a value stands: keys of mappings and indices of lists, from the root."""
@@ -52,6 +56,36 @@ def read_yaml(text: str) -> YamlText:
         raise NotYamlError(1, str(error).splitlines()[0]) from error
     lines, duplicates = _positions(root)
     return YamlText(data, lines, duplicates)
+
+
+_PLAIN = re.compile(r"(?!(?:null|true|false|yes|no|on|off|y|n)$)[a-z_][a-z0-9_-]*(?:[/:.][a-z0-9_-]+)*", re.IGNORECASE)
+"""Text that every YAML reader takes for a string as it stands."""
+
+
+class _Representer(SafeRepresenter):
+    """Quotes every text that is not a plain word: ruamel.yaml's own choice does not always read back."""
+
+
+def _represent_text(representer: SafeRepresenter, text: str) -> ScalarNode:
+    style = None if _PLAIN.fullmatch(text) else '"'
+    node: ScalarNode = representer.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+    return node
+
+
+_Representer.add_representer(str, _represent_text)
+
+
+def write_yaml(data: Any) -> str:
+    """Return plain data as a YAML document, mappings in their own order, that `read_yaml` gives back unchanged."""
+    writer = YAML(typ="safe", pure=True)
+    writer.Representer = _Representer
+    writer.default_flow_style = False
+    writer.allow_unicode = False  # some line breaks of Unicode are written bare otherwise, and read back as spaces
+    writer.width = sys.maxsize
+    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    text = StringIO()
+    writer.dump(data, text)
+    return text.getvalue()
 
 
 def _positions(root: Node | None) -> tuple[dict[Path, int], tuple[tuple[Path, int], ...]]:
