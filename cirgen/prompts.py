@@ -23,6 +23,9 @@ from cirgen.resources import data_folder
 Task = Literal["caption", "change", "rewrite", "template", "judge", "pick"]
 LOCK_NAME = "prompts.lock"
 
+IMAGE_MARK = "<image>"
+"""Where a body says that its next image goes; a body without marks has all images first."""
+
 _ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 
@@ -69,12 +72,20 @@ class Prompt(BaseModel):
                 "choose another prompt or a source that fills the slot."
             )
         try:
-            text = _ENVIRONMENT.from_string(self.body).render({slot: values[slot] for slot in self.slots}).strip()
+            filled = {slot: _without_marks(values[slot]) for slot in self.slots}
+            text = _ENVIRONMENT.from_string(self.body).render(filled).strip()
         except TemplateError as error:
             raise UserError(f"Prompt '{self.reference}' cannot be rendered: {error}; mend its body.") from error
         if not text:
             raise UserError(f"Prompt '{self.reference}' renders empty for {values}; mend its body or its slots.")
         return text
+
+
+def _without_marks(value: object) -> object:
+    """Keep a text that fills a slot from placing images: captions and file names are not to be trusted."""
+    if isinstance(value, str):
+        return value.replace(IMAGE_MARK, IMAGE_MARK.strip("<>"))
+    return [_without_marks(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def parse_prompt(text: str, origin: str) -> Prompt:
@@ -88,6 +99,7 @@ def parse_prompt(text: str, origin: str) -> Prompt:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise UserError(f"The front matter of {origin} is wrong ({problems}); mend those fields.") from error
     _check_slots(prompt, origin)
+    _check_marks(prompt, origin)
     return prompt
 
 
@@ -112,6 +124,15 @@ def _check_slots(prompt: Prompt, origin: str) -> None:
     undeclared = sorted(used - set(prompt.slots))
     if undeclared:
         raise UserError(f"{origin} uses {', '.join(undeclared)} without listing it under 'slots'; add it there.")
+
+
+def _check_marks(prompt: Prompt, origin: str) -> None:
+    marks = prompt.body.count(IMAGE_MARK)
+    if marks not in (0, prompt.images):
+        raise UserError(
+            f"The body of {origin} places {marks} images with {IMAGE_MARK} and 'images' says {prompt.images}; "
+            f"write {IMAGE_MARK} once for each, or leave it out to have them all first."
+        )
 
 
 @cache

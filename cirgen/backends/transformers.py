@@ -23,6 +23,7 @@ from transformers import (
 )
 
 from cirgen.backends.base import Backend, Identity, ImageReader, Request, Result
+from cirgen.backends.conversation import conversation
 from cirgen.backends.sampling import SeededGumbel
 from cirgen.devices import dtype_of, pick_device, pick_dtype
 from cirgen.errors import UserError
@@ -111,7 +112,9 @@ class TransformersBackend(Backend):
     def _encode(self, requests: Sequence[Request], pictures: Sequence[list[Image.Image]]) -> dict[str, Any]:
         processor, _ = self._load()
         texts = [
-            processor.apply_chat_template(_conversation(request), tokenize=False, add_generation_prompt=True)
+            processor.apply_chat_template(
+                conversation(request.prompt, len(request.image_ids)), tokenize=False, add_generation_prompt=True
+            )
             for request in requests
         ]
         with_images = {"images": list(pictures)} if requests[0].image_ids else {}
@@ -224,11 +227,6 @@ def fit(image: Image.Image, max_pixels: int) -> Image.Image:
 
 def _policy(request: Request) -> tuple[Any, ...]:
     return (len(request.image_ids), request.max_new_tokens, request.temperature, request.top_p, request.top_k)
-
-
-def _conversation(request: Request) -> list[dict[str, Any]]:
-    pictures = [{"type": "image"} for _ in request.image_ids]
-    return [{"role": "user", "content": [*pictures, {"type": "text", "text": request.prompt}]}]
 
 
 def _sampler(requests: list[Request], prompt_length: int) -> LogitsProcessorList:

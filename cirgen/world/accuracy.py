@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from cirgen.backends.conversation import conversation
 from cirgen.world.confusions import Captions, confusions
 from cirgen.world.edits import edits
 from cirgen.world.families import Sample, collection
@@ -63,7 +64,7 @@ class Answerer:
 
     def _answers(self, rows: Sequence[tuple[Sequence[Image.Image], str]]) -> list[str]:
         texts = [
-            self.processor.apply_chat_template(conversation(len(images), text), add_generation_prompt=True)
+            self.processor.apply_chat_template(conversation(text, len(images)), add_generation_prompt=True)
             for images, text in rows
         ]
         pictures = [image for images, _ in rows for image in images] or None
@@ -72,11 +73,6 @@ class Answerer:
             output = self.model.generate(**inputs, max_new_tokens=MAX_TOKENS, do_sample=False)
         new = output[:, inputs["input_ids"].shape[1] :]
         return [text.strip() for text in self.processor.batch_decode(new, skip_special_tokens=True)]
-
-
-def conversation(images: int, text: str) -> list[dict[str, Any]]:
-    """Return one user turn of `images` images, then the text."""
-    return [{"role": "user", "content": [*[{"type": "image"}] * images, {"type": "text", "text": text}]}]
 
 
 @dataclass
@@ -204,8 +200,8 @@ class Exam:
         reference, target = self.figure(pair.reference), self.figure(pair.target)
         if fault == "none":
             return judge_change(reference, target, rng, self.level, right=True)
-        text = {**TRAINED, **UNSEEN}[fault](reference, target, rng, self.level)
-        return ask("judge-change", "no", text=text) if text else None
+        faulty = {**TRAINED, **UNSEEN}[fault](reference, target, rng, self.level)
+        return ask("judge-change", "no", text=faulty.text) if faulty else None
 
     def pick(self) -> None:
         """Ask which of four images a text leads to: the target, the reference, a sibling of the target, a stranger."""

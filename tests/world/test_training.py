@@ -9,16 +9,17 @@ import pytest
 import torch
 from PIL import Image
 
+from cirgen.backends.conversation import conversation
 from cirgen.world.edits import edits
 from cirgen.world.families import collection
 from cirgen.world.parser import parse
 from cirgen.world.training import clip, mllm
-from cirgen.world.training.architecture import PATCHES, build_clip, build_mllm, mllm_processor
+from cirgen.world.training.architecture import build_clip, build_mllm, mllm_processor
 from cirgen.world.training.faults import TRAINED, UNSEEN, faulty_text
 from cirgen.world.training.loop import Budget, Loop
 from cirgen.world.training.pool import SIBLINGS, Pool, load_pool, training_family
 from cirgen.world.training.tasks import LETTERS, pair_lessons
-from cirgen.world.training.tokenizer import EOS, SPECIAL_TOKENS, clip_tokenizer, mllm_tokenizer, tokenizer_texts
+from cirgen.world.training.tokenizer import EOS, IMAGE, SPECIAL_TOKENS, clip_tokenizer, mllm_tokenizer, tokenizer_texts
 
 FAMILIES = 6
 
@@ -68,28 +69,31 @@ def test_every_text_encodes_and_decodes_unchanged(texts):
         assert tokenizer.unk_token_id not in tokenizer.encode(text)
 
 
-def test_a_packed_row_gives_every_answer_the_logits_of_its_own_conversation(pool, texts):
+@pytest.mark.parametrize("images", [2, 5])
+def test_a_packed_row_gives_every_answer_the_logits_of_its_own_conversation(pool, texts, images):
     torch.manual_seed(0)
     tokenizer = mllm_tokenizer(texts)
     model = build_mllm(tokenizer, 64, (1, 2)).eval()
     model.set_attn_implementation("eager")
     processor = mllm_processor(tokenizer)
-    lessons = [pair_lessons(pool.figures[0], pool.figures[1], random.Random(1), "medium")]
-    packed = mllm.Packer(tokenizer).pack(2, lessons)
-    pictures = [Image.fromarray(pool.pixels[i]) for i in (0, 1)]
+    lessons = mllm.Lessons(pool, mllm.Settings(), tokenizer)
+    row = lessons.row(range(images), random.Random(1))
+    packed = lessons.packer.pack(images, [row])
+    pictures = [Image.fromarray(pool.pixels[i]) for i in range(images)]
     pixels = processor.image_processor(pictures, return_tensors="pt")["pixel_values"]
     trainee = mllm.Trainee(model)
     with torch.inference_mode():
         states = trainee.states(trainee.features(pixels), packed)[-1]
-        start = 2 + 2 * PATCHES
-        for lesson in lessons[0]:
-            content = [*[{"type": "image"}] * lesson.images, {"type": "text", "text": lesson.question}]
-            turns = [{"role": "user", "content": content}, {"role": "assistant", "content": lesson.answer}]
+        start = int((packed.ids[0] == SPECIAL_TOKENS.index(IMAGE)).nonzero()[-1]) + 1
+        for lesson in row:
+            turns = [*conversation(lesson.question, lesson.images), {"role": "assistant", "content": lesson.answer}]
             text = processor.apply_chat_template(turns)
             inputs = processor(text=[text], images=pictures[: lesson.images] or None, return_tensors="pt")
-            own = model(**inputs).logits[0, 2 + lesson.images * PATCHES : -1]
+            shown = (inputs["input_ids"][0] == SPECIAL_TOKENS.index(IMAGE)).nonzero()
+            own = model(**inputs).logits[0, int(shown[-1]) + 1 if len(shown) else 2 : -1]
             torch.testing.assert_close(model.lm_head(states[0, start : start + len(own)]), own, atol=1e-4, rtol=1e-4)
             start += len(own)
+    assert start == packed.ids.shape[1]
 
 
 def test_training_lowers_the_loss_and_a_cut_run_ends_where_an_uncut_one_does(pool, texts, tmp_path):
@@ -141,11 +145,11 @@ def test_judge_lessons_hold_both_verdicts_and_only_the_faults_meant_for_training
     rng = random.Random(0)
     for reference, target in zip(pool.figures, pool.figures[1:], strict=False):
         verdicts = [x.answer for x in pair_lessons(reference, target, rng, "medium") if x.answer in ("yes", "no")]
-        assert sorted(verdicts) == ["no", "no", "yes", "yes"]
-        fault, text = faulty_text(reference, target, rng, "medium")
+        assert sorted(verdicts) == ["no"] * 3 + ["yes"] * 3
+        fault, faulty = faulty_text(reference, target, rng, "medium")
         assert fault in TRAINED
         assert fault not in UNSEEN
-        assert parse(text) is not None
+        assert parse(faulty.text) is not None
 
 
 def test_pick_questions_ask_for_every_letter(pool):

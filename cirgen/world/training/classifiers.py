@@ -15,23 +15,37 @@ VALUES: tuple[int, ...] = tuple(len(values) for values in CLASSES)
 DIFFERENCES: tuple[int, ...] = (2,) * len(CLASSES)
 """Of one that tells whether an attribute differs between two images."""
 
+RARE_WEIGHT = 4.0
+"""Weight of every class but the first, which stands for nothing to tell, where `rare` classes matter."""
+
 
 class Classifiers(nn.Module):
-    """One attention-pooling classifier an attribute, of `classes` classes, over patch states [B, patches, width]."""
+    """One attention-pooling classifier an attribute, of `classes` classes, over states [B, places, width]."""
 
-    def __init__(self, width: int, classes: Sequence[int] = VALUES) -> None:
+    def __init__(self, width: int, classes: Sequence[int] = VALUES, *, rare: bool = False) -> None:
         super().__init__()
         self.queries = nn.Parameter(torch.randn(len(classes), width) * width**-0.5)
         self.outputs = nn.ModuleList(nn.Linear(width, number) for number in classes)
         self.norm = nn.LayerNorm(width)
+        self.rare_weight = RARE_WEIGHT if rare else 1.0
 
-    def forward(self, states: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
-        """Return the mean cross-entropy of all attributes; `codes` is int64 [B, attributes]."""
+    def forward(self, states: torch.Tensor, codes: torch.Tensor, places: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the mean cross-entropy of all classifiers.
+
+        Args:
+            states: [B, places, width].
+            codes: int64 [B, classifiers], the right classes.
+            places: bool [B, places], those that count; all by default.
+        """
         states = self.norm(states)
-        attention = torch.einsum("aw,bpw->bap", self.queries, states).softmax(-1)
-        pooled = torch.einsum("bap,bpw->baw", attention, states)
-        losses = [
-            nn.functional.cross_entropy(output(pooled[:, i]).float(), codes[:, i])
-            for i, output in enumerate(self.outputs)
-        ]
+        scores = torch.einsum("aw,bpw->bap", self.queries, states)
+        if places is not None:
+            scores = scores.masked_fill(~places[:, None], -torch.inf)
+        pooled = torch.einsum("bap,bpw->baw", scores.softmax(-1), states)
+        losses = [self._loss(output(pooled[:, i]).float(), codes[:, i]) for i, output in enumerate(self.outputs)]
         return torch.stack(losses).mean()
+
+    def _loss(self, logits: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+        losses = nn.functional.cross_entropy(logits, codes, reduction="none")
+        weights = torch.where(codes == 0, 1.0, self.rare_weight)
+        return (losses * weights).sum() / weights.sum()

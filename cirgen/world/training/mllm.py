@@ -31,6 +31,7 @@ from cirgen.world.training.classifiers import DIFFERENCES, Classifiers
 from cirgen.world.training.loop import Budget, Loop, pixel_batch
 from cirgen.world.training.packing import Packed, Packer
 from cirgen.world.training.pool import Pool, load_pool
+from cirgen.world.training.probes import CLASSES as PROBE_CLASSES
 from cirgen.world.training.tasks import Lesson, pair_lessons, pick_lessons
 from cirgen.world.training.tokenizer import mllm_tokenizer, tokenizer_texts
 from cirgen.world.vocabulary import Level
@@ -76,6 +77,12 @@ class Trainee(nn.Module):
         self.classifiers = Classifiers(model.config.vision_config.hidden_size)
         self.differences = Classifiers(model.config.text_config.hidden_size, DIFFERENCES)
         self.fetched = Classifiers(model.config.text_config.hidden_size)
+        self.probes = nn.ModuleDict(
+            {
+                kind: Classifiers(model.config.text_config.hidden_size, classes, rare=kind == "claims")
+                for kind, classes in PROBE_CLASSES.items()
+            }
+        )
 
     def features(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return the patch features [B, patches, width] that the projector reads."""
@@ -112,16 +119,27 @@ class Trainee(nn.Module):
         losses = nn.functional.cross_entropy(logits, packed.labels[asked], reduction="none")
         weights = packed.weights[asked]
         told: torch.Tensor = self.classifiers(features, codes)
-        compared = self.comparison_loss(states[len(states) // 2], codes, len(packed.ids))
-        return (losses * weights).sum() / weights.sum() + CLASSIFIER_WEIGHT * (told + compared)
+        compared = self.comparison_loss(states[len(states) // 2], codes, packed)
+        probed = self.probe_loss(states[-2], packed)
+        return (losses * weights).sum() / weights.sum() + CLASSIFIER_WEIGHT * (told + compared + probed)
 
-    def comparison_loss(self, states: torch.Tensor, codes: torch.Tensor, rows: int) -> torch.Tensor:
+    def probe_loss(self, states: torch.Tensor, packed: Packed) -> torch.Tensor:
+        """Return the sum over kinds of the losses of `probes.py`, from the states at the questions' words."""
+        losses = [
+            self.probes[kind](states[probed.rows, probed.places], probed.codes, probed.words)
+            for kind, probed in packed.probes.items()
+        ]
+        return torch.stack(losses).sum() if losses else states.new_zeros(())
+
+    def comparison_loss(self, states: torch.Tensor, codes: torch.Tensor, packed: Packed) -> torch.Tensor:
         """Compare every later image of a row with its first, from the states of the later one's patches.
 
         One classifier tells the values of the first image, which the patches must fetch, one which of them differ.
         """
+        rows = len(packed.ids)
         images = len(codes) // rows
-        patches = states[:, 2 : 2 + images * PATCHES].reshape(rows, images, PATCHES, -1)[:, 1:].flatten(0, 1)
+        seen = states[packed.ids == self.model.config.image_token_id]
+        patches = seen.reshape(rows, images, PATCHES, -1)[:, 1:].flatten(0, 1)
         by_row = codes.reshape(rows, images, -1)
         first = by_row[:, :1].expand(-1, images - 1, -1).flatten(0, 1)
         differ = (by_row[:, 1:].flatten(0, 1) != first).long()
@@ -133,7 +151,7 @@ class Trainee(nn.Module):
         features = self.features(pixels)
         states = self.states(features, packed)
         told: torch.Tensor = self.classifiers(features, codes)
-        return told + self.comparison_loss(states[len(states) // 2], codes, len(packed.ids))
+        return told + self.comparison_loss(states[len(states) // 2], codes, packed)
 
 
 class Lessons:

@@ -7,13 +7,15 @@ the chat template's own sequence (a test compares the two), at less than half th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 from transformers import PreTrainedTokenizerFast
 
+from cirgen.prompts import IMAGE_MARK
 from cirgen.world.training.architecture import PATCHES
+from cirgen.world.training.probes import Kind, Probed
 from cirgen.world.training.tasks import Lesson
 from cirgen.world.training.tokenizer import ASSISTANT, BOS, EOS, IMAGE, SPECIAL_TOKENS, USER
 
@@ -31,6 +33,7 @@ class Packed(NamedTuple):
     """int64 [rows, length]: the token to predict at this place, -100 for none."""
     weights: torch.Tensor
     """float32 [rows, length] of the labels."""
+    probes: Mapping[Kind, Probed]
 
 
 class _Row(NamedTuple):
@@ -40,6 +43,8 @@ class _Row(NamedTuple):
     limits: list[int]
     labels: list[int]
     weights: list[float]
+    questions: list[tuple[Lesson, int, int]]
+    """Lessons with the first place of their question and the place after its last."""
 
 
 class Packer:
@@ -49,15 +54,12 @@ class Packer:
         self.tokenizer = tokenizer
 
     def _encode(self, text: str) -> list[int]:
-        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False) if text else []
         return ids
 
     def _row(self, images: int, lessons: Sequence[Lesson]) -> _Row:
-        prefix = [
-            SPECIAL_TOKENS.index(BOS),
-            SPECIAL_TOKENS.index(USER),
-            *[SPECIAL_TOKENS.index(IMAGE)] * (images * PATCHES),
-        ]
+        prefix = self._prefix(images, lessons)
+        length = len(prefix)
         row = _Row(
             prefix,
             [*range(len(prefix))],
@@ -65,17 +67,30 @@ class Packer:
             [0] * len(prefix),
             [-100] * len(prefix),
             [0.0] * len(prefix),
+            [],
         )
         for number, lesson in enumerate(lessons, start=1):
-            self._append(row, number, lesson)
+            self._append(row, number, lesson, length - (images - lesson.images) * PATCHES)
         return row
 
-    def _append(self, row: _Row, number: int, lesson: Lesson) -> None:
-        question = [*self._encode(lesson.question), SPECIAL_TOKENS.index(ASSISTANT)]
+    def _prefix(self, images: int, lessons: Sequence[Lesson]) -> list[int]:
+        """Return the start of a row: all images, each after the words that the prompt puts before it."""
+        leads = {tuple(lesson.question.split(IMAGE_MARK)[:-1]) for lesson in lessons} or {()}
+        if len(leads) > 1:
+            raise ValueError(f"the questions of a row place its images differently: {sorted(leads)}")
+        ids = [SPECIAL_TOKENS.index(BOS), SPECIAL_TOKENS.index(USER)]
+        for lead in leads.pop() or [""] * images:
+            ids += [*self._encode(lead.strip()), *[SPECIAL_TOKENS.index(IMAGE)] * PATCHES]
+        return ids
+
+    def _append(self, row: _Row, number: int, lesson: Lesson, start: int) -> None:
+        """Add a question that sees the first `start` places of the row."""
+        words = lesson.question.split(IMAGE_MARK)[-1].strip()
+        question = [*self._encode(words), SPECIAL_TOKENS.index(ASSISTANT)]
         answer = [*self._encode(lesson.answer), SPECIAL_TOKENS.index(EOS)]
         inputs = question + answer[:-1]
-        start = 2 + lesson.images * PATCHES
         asked = len(question) - 1
+        row.questions.append((lesson, len(row.ids), len(row.ids) + len(question)))
         row.ids.extend(inputs)
         row.positions.extend(range(start, start + len(inputs)))
         row.segments.extend([number] * len(inputs))
@@ -99,6 +114,7 @@ class Packer:
             attention_mask(segments, limits),
             tensor("labels", -100, torch.int64),
             tensor("weights", 0.0, torch.float32),
+            Probed.collect((place, *question) for place, row in enumerate(rows) for question in row.questions),
         )
 
 

@@ -10,6 +10,7 @@ from cirgen.world.edits import edits
 from cirgen.world.figure import Figure
 from cirgen.world.grammar import INTENTS, caption, change
 from cirgen.world.training.faults import faulty_text
+from cirgen.world.training.probes import Probe, captions_probe, claims_probe, fits_probe
 from cirgen.world.vocabulary import Level
 
 LETTERS = "ABCD"
@@ -28,13 +29,13 @@ MAX_EXAMPLES = 3
 CHANGES = 2
 """Texts asked for one pair, each with an intent, examples and wording of its own."""
 
-VERDICTS = 2
+VERDICTS = 3
 """True texts, and faulty texts, judged for one pair."""
 
 MAX_EDITS = 5
 """Most edits of a change that is asked about."""
 
-WEIGHTS = {"caption": 1.0, "change": 3.0, "rewrite": 1.0, "judge": 4.0, "pick": 4.0}
+WEIGHTS = {"caption": 1.0, "change": 3.0, "rewrite": 2.0, "judge": 4.0, "pick": 4.0}
 """Weight of an answer's token in the loss, by the prompt's task."""
 
 
@@ -45,6 +46,8 @@ class Lesson(NamedTuple):
     question: str
     answer: str
     weight: float
+    probe: Probe | None = None
+    """What the states of the question must tell, in training."""
 
 
 def ask(name: str, answer: str, **slots: object) -> Lesson:
@@ -94,18 +97,25 @@ def rewrite_captions(reference: Figure, target: Figure, rng: random.Random) -> L
     """Ask for the change between two captions, without an image."""
     text, slots = _slots(load_prompt("rewrite-captions"), reference, target, rng)
     captions = {"reference_caption": caption(reference, rng), "target_caption": caption(target, rng)}
-    return ask("rewrite-captions", text, **captions, **slots)
+    return ask("rewrite-captions", text, **captions, **slots)._replace(probe=captions_probe(reference, target))
 
 
 def judge_change(reference: Figure, target: Figure, rng: random.Random, level: Level, right: bool) -> Lesson:
     """Ask whether a text, `right` or faulty, is the change between two images."""
-    text = true_text(reference, target, rng) if right else faulty_text(reference, target, rng, level)[1]
-    return ask("judge-change", "yes" if right else "no", text=text)
+    if right:
+        text, told = true_text(reference, target, rng), (reference, target)
+    else:
+        faulty = faulty_text(reference, target, rng, level)[1]
+        text, told = faulty.text, (faulty.before, faulty.after)
+    lesson = ask("judge-change", "yes" if right else "no", text=text)
+    return lesson._replace(probe=claims_probe(reference, target, *told))
 
 
 def pick_target(reference: Figure, candidates: list[Figure], place: int, rng: random.Random) -> Lesson:
     """Ask which of four candidates a text leads to; the answer is the letter of `place`."""
-    return ask("pick-target", LETTERS[place], text=true_text(reference, candidates[place], rng))
+    text = true_text(reference, candidates[place], rng)
+    lesson = ask("pick-target", LETTERS[place], text=text)
+    return lesson._replace(probe=fits_probe(candidates, candidates[place]))
 
 
 def pair_lessons(reference: Figure, target: Figure, rng: random.Random, level: Level) -> list[Lesson]:

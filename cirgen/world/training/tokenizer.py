@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from cirgen.prompts import list_prompts
+from cirgen.prompts import IMAGE_MARK, list_prompts
 from cirgen.world.draws import draw_values
 from cirgen.world.figure import visible
 from cirgen.world.grammar import caption, change
@@ -25,6 +25,7 @@ def tokenizer_texts(seed: int = 0, draws: int = 3000) -> list[str]:
     """Return texts that hold every word of the first grammar, at every level, and of the shipped prompts."""
     rng = random.Random(f"tokenizer {seed}")
     texts = [text for prompt in list_prompts() for text in (prompt.body, *prompt.examples, *prompt.intents.values())]
+    texts = [text.replace(IMAGE_MARK, " ") for text in texts]
     texts += [" ".join(["A B C D yes no", *map(str, range(20))])]
     for turn in range(draws):
         one, other = (visible(**draw_values(rng, "hard" if turn % 2 else "medium")) for _ in range(2))
