@@ -16,8 +16,9 @@ demo: $(BIN)/.cirgen ## Set up and turn 1,500 toy figures into a dataset of trip
 test: $(BIN)/.cirgen-dev ## Set up and run what every change must pass: lint, types, tests
 	@$(MAKE) --no-print-directory check unit
 
-test-long: $(BIN)/.cirgen-dev ## Run the tests that take too long for every change, such as twenty random kills
+test-long: $(BIN)/.cirgen-dev ## Run the tests that take too long for every change, such as twenty random kills, and more examples of every property
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "long and not gpu and not server" --timeout=3600
+	OMP_NUM_THREADS=1 HYPOTHESIS_PROFILE=explore $(BIN)/pytest -n 2 -m "hypothesis and not gpu and not server" --timeout=3600
 
 lint: $(BIN)/.cirgen-dev ## Mend what ruff can mend, and format
 	$(BIN)/ruff check --fix .

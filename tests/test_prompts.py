@@ -100,6 +100,10 @@ def test_a_template_runs_in_a_sandbox(body: str, message: str) -> None:
         ("---\nname: x\n---\nbody", "version: Field required"),
         (HEAD.format(name="p", version=1, slots="") + "{{ words }}", "uses words without listing it"),
         (HEAD.format(name="p", version=1, slots="") + "{% if %}", "not a Jinja2 template"),
+        (
+            HEAD.format(name="p", version=1, slots="") + "A: <image> B: <image> C: <image>",
+            "places 3 images with <image>",
+        ),
     ],
 )
 def test_a_faulty_prompt_file_says_what_to_mend(text: str, message: str) -> None:
