@@ -149,7 +149,7 @@ def accuracy(
     level: LevelOption = "medium",
     images: Annotated[int, typer.Option(min=3, help="Captions asked for, and pairs.")] = 300,
     write: Annotated[
-        bool, typer.Option("--write", help="Write ACCURACY.md and ACCURACY.json beside the model.")
+        bool, typer.Option("--write", help="Write ACCURACY.md and .json (with the level in the name unless medium) to the model.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print figures as JSON.")] = False,
 ) -> None:
@@ -163,8 +163,9 @@ def accuracy(
     found = examine(str(folder), level, images)
     page = markdown(found, f"cirgen world accuracy --level {level} --images {images}")
     if write:
-        (folder / "ACCURACY.md").write_text(page, encoding="utf8")
-        (folder / "ACCURACY.json").write_text(json.dumps(found.as_dict(), indent=2) + "\n", encoding="utf8")
+        name = "ACCURACY" if level == "medium" else f"ACCURACY-{level}"
+        (folder / f"{name}.md").write_text(page, encoding="utf8")
+        (folder / f"{name}.json").write_text(json.dumps(found.as_dict(), indent=2) + "\n", encoding="utf8")
     typer.echo(json.dumps(found.as_dict(), indent=2) if as_json else page)
 
 
