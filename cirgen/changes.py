@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from cirgen.errors import UserError
-from cirgen.prompts import check_lock, load_prompt
+from cirgen.prompts import check_lock
+from cirgen.publish.origins import prompts
 from cirgen.recipe import Recipe
 from cirgen.run_folder import Run
 from cirgen.shards import write_text
 
 RECIPE_NAME = "recipe.yaml"
+PROMPT_LOCK = "prompt_lock"
+"""Fact of a run: the hash of every prompt version that it ever used."""
 
 PAIRS_ON = "pairs, the texts of new pairs, the decision"
 CONSEQUENCES: Mapping[str, str] = {
@@ -97,9 +100,9 @@ def check_prompts(run: Run) -> None:
     Raises:
         UserError: with both ways out.
     """
-    remembered = run.read_facts().get("prompts", {})
-    for reference in (*run.recipe.caption.prompts, *run.recipe.modify.prompts):
-        check_lock(load_prompt(reference), remembered, run.facts)
+    remembered = run.read_facts().get(PROMPT_LOCK, {})
+    for prompt in prompts(run):
+        check_lock(prompt, remembered, run.facts)
 
 
 def read_recipe(folder: Path) -> dict[str, Any] | None:

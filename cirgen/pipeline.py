@@ -14,11 +14,13 @@ import pyarrow as pa
 
 from cirgen import __version__
 from cirgen.captions import captions
+from cirgen.changes import PROMPT_LOCK
+from cirgen.compaction import compact
 from cirgen.errors import UserError
 from cirgen.images import RunImages
 from cirgen.keys import recipe_hash
-from cirgen.prompts import load_prompt
 from cirgen.publish.counts import accepted_count
+from cirgen.publish.origins import prompts
 from cirgen.report.write import write_report
 from cirgen.run_folder import Run
 from cirgen.shards import write_rows
@@ -108,6 +110,8 @@ def run_pipeline(run: Run) -> Outcome:
     """
     models = Models(run)
     _note_recipe(run, models)
+    run.remove_leftovers()
+    _compact(run)
     clock = _Clock(run)
     with clock.stage("ingest"):
         ingest(run)
@@ -162,18 +166,22 @@ def _caption_texts(run: Run) -> Path:
 
 
 def _note_recipe(run: Run, models: Models) -> None:
-    prompts = {
-        prompt.reference: prompt.hash
-        for prompt in map(load_prompt, (*run.recipe.caption.prompts, *run.recipe.modify.prompts))
-    }
+    used = {prompt.reference: prompt.hash for prompt in prompts(run)}
     contents = models.contents()
     run.note_facts(
         cirgen=__version__,
-        recipe_hash=recipe_hash(run.recipe.resolved(), contents, prompts),
+        recipe_hash=recipe_hash(run.recipe.resolved(), contents, used),
         models=contents,
         revisions=models.revisions(),
-        prompts=prompts,
+        prompts=used,
     )
+    run.add_to_fact(PROMPT_LOCK, used)
+
+
+def _compact(run: Run) -> None:
+    merged = compact(run.store)
+    if merged:
+        run.progress.say(f"Merged {merged:,} small shards of the store.")
 
 
 class _Clock:
@@ -191,4 +199,5 @@ class _Clock:
         finally:
             self.seconds[name] = time.monotonic() - start
             before = self._run.read_facts().get("seconds", {}).get(name, 0.0)
-            self._run.note_facts(seconds={name: round(before + self.seconds[name], 3)})
+            self._run.add_to_fact("seconds", {name: round(before + self.seconds[name], 3)})
+        _compact(self._run)

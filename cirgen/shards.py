@@ -3,19 +3,23 @@
 1. The table is written under a temporary name in the same folder, and flushed to disk (`fsync`).
 2. `os.replace` gives it its name; the folder is flushed too, so that the name survives a power cut.
 
-A kill between two steps leaves a temporary file that readers never match and the next run removes.
+A kill between two steps leaves a temporary file that readers never match and the next run removes: it can tell, since
+a live writer holds a lock on its own (`file_locks.claim`).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from cirgen.file_locks import claim
 
 TEMPORARY_SUFFIX = ".tmp"
 ROW_GROUP_ROWS = 1_000
@@ -25,15 +29,15 @@ ROW_GROUP_ROWS = 1_000
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path; on a clean exit its file becomes `path`, on any error it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:12]}{TEMPORARY_SUFFIX}")
+    with claim(temporary) as file:
+        try:
+            yield temporary
             os.fsync(file.fileno())
-        temporary.replace(path)
-        flush_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+            temporary.replace(path)
+            flush_folder(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def flush_folder(folder: Path) -> None:
@@ -61,10 +65,20 @@ def write_rows(path: Path, rows: Iterable[dict[str, Any]], schema: pa.Schema) ->
     return write_batches(path, batches(), schema)
 
 
-def write_batches(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> int:
-    """Stream record batches into one atomic Parquet file; return the number of rows."""
+def write_batches(
+    path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema, metadata: Mapping[bytes, bytes] | None = None
+) -> int:
+    """Stream record batches into one atomic Parquet file, each a row group; return the number of rows.
+
+    Args:
+        path: the file.
+        batches: of that schema.
+        schema: of the file.
+        metadata: key and value pairs for the file's footer.
+    """
     count = 0
     with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        writer.add_key_value_metadata(dict(metadata or {}))
         for batch in batches:
             writer.write_batch(batch)
             count += batch.num_rows

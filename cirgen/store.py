@@ -2,21 +2,26 @@
 
 A shard's presence is its commit. Rows are identified by (key, attempt); of several rows with one key the current one
 is the `ok` row of lowest attempt, else the row of highest attempt, then the smallest row hash. Any number of writers
-may append at once: shard names are unique and nothing is ever rewritten.
+may append at once: shard names are unique and no shard is ever written twice. `compaction` replaces many small shards
+by a few large ones with the same rows; it removes a shard only while nobody reads.
 """
 
 from __future__ import annotations
 
+import shutil
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
+from cirgen.file_locks import exclusive, remove_unclaimed, shared
 from cirgen.keys import digest
 from cirgen.schemas import RERUN_STATUSES, stage_schema
 from cirgen.shards import TEMPORARY_SUFFIX, write_rows
@@ -26,6 +31,8 @@ FLUSH_ROWS = 1_000
 BATCH_ROWS = 1_000
 MEMORY_LIMIT = "2GB"
 """What DuckDB may hold before it spills to disk."""
+READERS_LOCK = "readers.lock"
+SCRATCH = "scratch"
 
 _CURRENT = """
 SELECT * FROM {source}
@@ -54,19 +61,35 @@ class Store:
         """Open a writer of a stage; close it (or leave its `with` block) to commit the last rows."""
         return ShardWriter(self.root / stage, stage_schema(stage), self.flush_rows, self.flush_seconds)
 
+    def stages(self) -> list[str]:
+        """Return the stages that have a folder."""
+        folders = (path.name for path in self.root.glob("*") if path.is_dir() and path.name != SCRATCH)
+        return sorted(folders)
+
     def shards(self, stage: str) -> list[str]:
         """Return the committed shards of a stage."""
         return sorted(map(str, (self.root / stage).glob("*.parquet")))
 
-    def connect(self) -> duckdb.DuckDBPyConnection:
-        """Return a DuckDB connection that spills to the run folder and keeps no state of its own."""
-        scratch = self.root / "scratch"
-        scratch.mkdir(parents=True, exist_ok=True)
-        connection = duckdb.connect(
-            ":memory:", config={"memory_limit": MEMORY_LIMIT, "temp_directory": str(scratch), "threads": "2"}
-        )
-        connection.execute("SET enable_progress_bar = false")  # it would print between the bars of the run
-        return connection
+    @contextmanager
+    def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open a DuckDB connection that spills to the run folder and keeps no state of its own.
+
+        No shard that is listed through it disappears while it is open.
+        """
+        with shared(self.root / READERS_LOCK):
+            scratch = self.root / SCRATCH / uuid.uuid4().hex  # its own: DuckDB numbers its files from 0 in each
+            settings = {"memory_limit": MEMORY_LIMIT, "temp_directory": str(scratch), "threads": "2"}
+            try:
+                with duckdb.connect(":memory:", config={**settings}) as connection:
+                    # it would print between the bars of the run
+                    connection.execute("SET enable_progress_bar = false")
+                    yield connection
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
+
+    def unread(self) -> AbstractContextManager[bool]:
+        """Keep readers out for a moment; yields whether nobody was reading, in this process or another."""
+        return exclusive(self.root / READERS_LOCK)
 
     def rows(self, connection: duckdb.DuckDBPyConnection, stage: str) -> str:
         """Return the SQL of a relation with every committed row of a stage."""
@@ -77,31 +100,65 @@ class Store:
             return name
         return f"read_parquet([{', '.join(quoted(shard) for shard in shards)}])"
 
-    def current(self, connection: duckdb.DuckDBPyConnection, stage: str) -> str:
-        """Return the SQL of a relation with the current row of every key of a stage."""
-        return f"({_CURRENT.format(source=self.rows(connection, stage))})"
+    def current(self, connection: duckdb.DuckDBPyConnection, stage: str, among: str = "") -> str:
+        """Return the SQL of a relation with the current row of every key of a stage.
+
+        Args:
+            connection: that will read it.
+            stage: of the store.
+            among: SQL of a relation with a column `key`; rows of other keys are left out before any are ranked.
+        """
+        rows = self.rows(connection, stage)
+        source = f"(SELECT r.* FROM {rows} AS r SEMI JOIN {among} AS wanted USING (key))" if among else rows
+        return f"({_CURRENT.format(source=source)})"
 
     def missing(self, plan: Path, stage: str, retry: Iterable[str] = ()) -> Iterator[pa.RecordBatch]:
         """Yield the planned rows that have to run, in key order, each with its `attempt` to commit and `last_status`.
 
         A key runs when it has no row, or when its current row's status is `oom`, `engine_error` or in `retry`.
         """
-        again = [*RERUN_STATUSES, *retry]
         with self.connect() as connection:
-            current = self.current(connection, stage)
+            pending = self._pending(connection, plan, stage, retry)
             relation = stream(
                 connection,
-                f"SELECT first(p) AS p, any_value(coalesce(c.attempt + 1, 0))::INTEGER AS attempt, "
-                "any_value(coalesce(c.status, '')) AS last_status "
-                f"FROM read_parquet({quoted(str(plan))}) AS p LEFT JOIN {current} AS c USING (key) "
-                f"WHERE c.key IS NULL OR list_contains(?, c.status) GROUP BY p.key ORDER BY p.key",
-                [again],
+                "SELECT first(p) AS p, any_value(w.attempt) AS attempt, any_value(w.last_status) AS last_status "
+                f"FROM read_parquet({quoted(str(plan))}) AS p JOIN {pending} AS w USING (key) "
+                "GROUP BY p.key ORDER BY p.key",
             )
             for batch in relation:
                 planned = batch.column("p")
                 names = [*(field.name for field in planned.type), "attempt", "last_status"]
                 columns = [*planned.flatten(), batch.column("attempt"), batch.column("last_status")]
                 yield pa.RecordBatch.from_arrays(columns, names=names)
+
+    def count_missing(self, plan: Path, stage: str, retry: Iterable[str] = ()) -> int:
+        """Return how many rows `missing` would yield."""
+        with self.connect() as connection:
+            pending = self._pending(connection, plan, stage, retry)
+            return int(connection.execute(f"SELECT count(*) FROM {pending}").fetchall()[0][0])
+
+    def _pending(self, connection: duckdb.DuckDBPyConnection, plan: Path, stage: str, retry: Iterable[str]) -> str:
+        """Make the table (key, attempt, last_status) of the keys that have to run; return its name.
+
+        Most keys of a resumed run have an ok row: they are told by one join, and rows are ranked for the others alone.
+        """
+        again = [*RERUN_STATUSES, *retry]
+        if "ok" in again:
+            raise ValueError("a row that is ok never runs again")
+        rows = self.rows(connection, stage)
+        planned = f"(SELECT DISTINCT key FROM read_parquet({quoted(str(plan))}))"
+        connection.execute(
+            f"CREATE TEMP TABLE not_ok AS SELECT p.key FROM {planned} AS p "
+            f"ANTI JOIN (SELECT key FROM {rows} WHERE status = 'ok') AS done USING (key)"
+        )
+        current = self.current(connection, stage, among="not_ok")
+        connection.execute(
+            "CREATE TEMP TABLE pending AS SELECT p.key, coalesce(c.attempt + 1, 0)::INTEGER AS attempt, "
+            f"coalesce(c.status, '') AS last_status FROM not_ok AS p LEFT JOIN {current} AS c USING (key) "
+            "WHERE c.key IS NULL OR list_contains(?, c.status)",
+            [again],
+        )
+        return "pending"
 
     def statuses(self, stage: str, plan: Path | None = None) -> dict[str, int]:
         """Count the current rows of a stage by status; with a plan, of its keys alone, `pending` for those without."""
@@ -118,9 +175,12 @@ class Store:
             return {str(status): int(count) for status, count in connection.execute(query).fetchall()}
 
     def remove_leftovers(self) -> None:
-        """Remove what killed writers left behind; only for the one process that holds the run."""
+        """Remove what killed writers left unfinished; what live ones are writing stays."""
         for path in self.root.glob(f"*/*{TEMPORARY_SUFFIX}"):
-            path.unlink(missing_ok=True)
+            remove_unclaimed(path)
+        with self.unread() as free:
+            if free:  # then nobody spills
+                shutil.rmtree(self.root / SCRATCH, ignore_errors=True)
 
 
 class ShardWriter:
@@ -148,12 +208,15 @@ class ShardWriter:
         """Add a row (`row_hash` is filled in); commits a shard when enough rows wait, or wait long enough."""
         if not self._rows:
             self._oldest = time.monotonic()
-        self._rows.append({**row, "row_hash": digest({k: v for k, v in row.items() if k != "vector"})})
+        self._rows.append({**row, "row_hash": _row_hash(row)})
         if len(self._rows) >= self._flush_rows or time.monotonic() - self._oldest >= self._flush_seconds:
             self.flush()
 
     def before_commit(self) -> None:
         """Run before a shard is committed: what its rows point to must be on disk by then."""
+
+    def after_commit(self) -> None:
+        """Run once a shard is committed."""
 
     def flush(self) -> None:
         """Commit the waiting rows as one shard."""
@@ -161,6 +224,7 @@ class ShardWriter:
             return
         self.before_commit()
         write_rows(self.folder / f"{self.shard_name}.parquet", self._rows, self._schema)
+        self.after_commit()
         self._rows.clear()
         self._shard += 1
 
@@ -171,6 +235,13 @@ class ShardWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.flush()
+
+
+def _row_hash(row: Mapping[str, Any]) -> str:
+    if "vector" not in row:
+        return digest(row)
+    vector = np.asarray(row["vector"], dtype=np.float32)
+    return digest({**row, "vector": vector.tobytes().hex()})
 
 
 def stream(

@@ -112,7 +112,7 @@ def _write_catalog(run: Run, folder: Path, license: str) -> list[dict[str, Any]]
     write_rows(run.catalog, rows, CATALOG)
     keys = [*(row["image_id"] for row in rows), "broken"]
     plan = [{"key": key, "path": "", "caption": "", "alias": {}} for key in keys]
-    write_rows(run.derived / "ingest_plan.parquet", plan, INGEST_PLAN)
+    write_rows(run.ingest_plan, plan, INGEST_PLAN)
     with run.store.writer("ingest") as writer:
         for row in rows:
             writer.write(_ingested(row["image_id"], "ok", "", row))

@@ -72,7 +72,7 @@ def test_the_folder_of_another_recipe_is_refused_with_both_ways_out(tmp_path: Pa
 
 def test_a_prompt_that_changed_under_its_version_since_the_run_began_is_refused(tmp_path: Path) -> None:
     run = run_of(tmp_path)
-    run.note_facts(prompts={"caption-brief@1": "0" * 64})
+    run.note_facts(prompt_lock={"caption-brief@1": "0" * 64})
     with pytest.raises(UserError, match="either restore the text, or raise its version to 2"):
         enter(run)
 

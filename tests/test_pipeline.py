@@ -112,7 +112,6 @@ from cirgen.store import Store
 folder, images, *overrides = sys.argv[1:]
 store = Store(Path(folder) / "store", flush_rows=10)
 run = Run(Path(folder), load_recipe("demo", overrides).recipe, store, limit=int(images))
-run.store.remove_leftovers()
 run_pipeline(run)
 """
 

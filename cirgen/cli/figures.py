@@ -54,9 +54,9 @@ def figures(run: Run) -> Figures:
 
 def _plans(run: Run) -> dict[str, Path]:
     return {
-        "ingest": run.derived / "ingest_plan.parquet",
+        "ingest": run.ingest_plan,
         "caption": run.caption_plan,
-        "embed": run.derived / "embed_plan.parquet",
+        "embed": run.embed_plan,
         "modify": run.modify_plan,
     }
 

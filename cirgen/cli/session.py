@@ -81,23 +81,14 @@ def work(run: Run, join: bool = False) -> Outcome:
         typer.Exit: Ctrl-C; what was done is committed, and the command that goes on is on standard error.
     """
     from cirgen.changes import enter, save_recipe
+    from cirgen.lock import hold
     from cirgen.pipeline import run_pipeline
 
-    with stopping_cleanly(), _held(run, join):
+    with stopping_cleanly(), hold(run.folder, join):
         announce(enter(run))
         save_recipe(run.folder, run.recipe)
         run.note_facts(limit=run.limit)
         return run_pipeline(run)
-
-
-@contextmanager
-def _held(run: Run, join: bool) -> Iterator[None]:
-    from cirgen.lock import hold
-
-    with hold(run.folder, join) as alone:
-        if alone:
-            run.store.remove_leftovers()
-        yield
 
 
 @contextmanager

@@ -37,6 +37,7 @@ class Agreement(Filter):
 
     Settings = AgreementSettings
     needs_embeddings = True
+    embeds = ("text",)
     expensive = True
     decides_on = ()
 

@@ -8,7 +8,7 @@ its score keys. Its questions are generations of their own; `score` turns the an
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
@@ -42,8 +42,12 @@ class Embeddings(Protocol):
         """Return image embeddings [len(image_ids), d]."""
         ...
 
+    def expect(self, texts: Iterable[str]) -> None:
+        """Encode and store those not seen before of all texts that `texts` will be asked for."""
+        ...
+
     def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return text embeddings [len(texts), d], encoding and storing those not seen before."""
+        """Return the embeddings of texts that were expected [len(texts), d]."""
         ...
 
 
@@ -54,6 +58,8 @@ class Filter(ABC):
     version: ClassVar[int] = 1
     """Raise when `score` changes its meaning: stored scores are then measured again."""
     needs_embeddings: ClassVar[bool] = False
+    embeds: ClassVar[tuple[str, ...]] = ()
+    """Columns of whose texts `score` reads embeddings."""
     expensive: ClassVar[bool] = False
     """True where scoring takes long enough that the user is told first how many triplets it is for."""
     measures: ClassVar[bool] = True

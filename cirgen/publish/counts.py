@@ -89,7 +89,7 @@ def count(run: Run) -> Counts:
         rejected = f"SELECT reason, count(*) FROM {_table(run.verdicts)} WHERE reason <> '' GROUP BY 1"
         reasons = _counts(connection, rejected)
         statuses = _counts(connection, f"SELECT status, count(*) FROM {_table(run.triplets)} GROUP BY 1")
-        taken_in = run.store.statuses("ingest", run.derived / "ingest_plan.parquet")
+        taken_in = run.store.statuses("ingest", run.ingest_plan)
         planned, written = sum(statuses.values()), statuses.get("ok", 0)
         return Counts(
             found=sum(taken_in.values()),

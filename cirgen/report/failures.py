@@ -39,7 +39,7 @@ class StageRows:
 
 def plans(run: Run) -> dict[str, Path]:
     """Return the plan of every stage that has one, in the order of the stages."""
-    found = {"ingest": run.derived / "ingest_plan.parquet", "caption": run.caption_plan, "modify": run.modify_plan}
+    found = {"ingest": run.ingest_plan, "caption": run.caption_plan, "modify": run.modify_plan}
     return {stage: path for stage, path in found.items() if path.is_file()}
 
 

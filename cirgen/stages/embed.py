@@ -1,9 +1,14 @@
-"""Embeddings: each unique picture and each unique text encoded once, stored by key, read as a memory map."""
+"""Embeddings: each unique picture and each unique text encoded once, stored by key, read as a memory map.
+
+1. A plan (Parquet) lists what needs a vector: its key, and its row in the matrix to be read.
+2. What the store lacks is encoded and committed.
+3. The matrix is written in one pass over the store, row by row, and memory-mapped by whoever reads it.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,88 +21,141 @@ from numpy.typing import NDArray
 from cirgen.backends.base import ImageReader
 from cirgen.encoders.transformers import TransformersEncoder
 from cirgen.errors import UserError
+from cirgen.keyed_vectors import KEY_TYPE, KeyedVectors, write_keys, write_matrix
 from cirgen.keys import KEY_SCHEME, digest
 from cirgen.run_folder import Run
-from cirgen.shards import atomic_path, write_rows
+from cirgen.shards import write_rows
 from cirgen.store import quoted, stream
 
-_PLAN = pa.schema([pa.field("key", pa.string()), pa.field("image_id", pa.string())])
+IMAGE_PLAN = pa.schema([("key", pa.string()), ("row", pa.int64()), ("image_id", pa.string())])
+TEXT_PLAN = pa.schema([("key", pa.string()), ("row", pa.int64()), ("text", pa.string())])
 BATCHES_PER_READ = 8
+
+Rows = list[dict[str, Any]]
+Encode = Callable[[Rows], NDArray[np.float32]]
 
 
 class RunEmbeddings:
-    """Embeddings of a run's encoder, from the store where they are there."""
+    """Embeddings of a run's encoder, memory-mapped."""
 
     def __init__(self, run: Run, encoder: TransformersEncoder) -> None:
         self._run = run
         self._encoder = encoder
         self.identity = encoder.identity
-        self._rows: dict[str, int] | None = None
-        self._vectors: NDArray[np.float32] | None = None
+        self._images: KeyedVectors | None = None
+        self._texts: KeyedVectors | None = None
 
     def images(self, image_ids: Sequence[str]) -> NDArray[np.float32]:
         """Return image embeddings [len(image_ids), d]."""
-        if self._rows is None or self._vectors is None:
-            ids = pq.read_table(self._run.catalog, columns=["image_id"]).column("image_id").to_pylist()
-            self._rows = {image_id: row for row, image_id in enumerate(ids)}
-            self._vectors = np.load(self._run.image_vectors, mmap_mode="r")
-        return np.asarray(self._vectors[[self._rows[image_id] for image_id in image_ids]])
+        if self._images is None:
+            ids = pq.read_table(self._run.catalog, columns=["image_id"]).column("image_id")
+            vectors = np.load(self._run.image_vectors, mmap_mode="r")
+            self._images = KeyedVectors(ids.to_numpy().astype(KEY_TYPE), vectors)
+        return self._images.of(image_ids)
+
+    def expect(self, texts: Iterable[str]) -> None:
+        """Encode and store the texts not seen before, all texts that `texts` will be asked for until the next call."""
+        plan = self._run.derived / "text_plan.parquet"
+        count = _write_distinct(self._run, plan, _text_plan(texts, self.identity))
+        self._texts = None
+        if not count:
+            return
+        _encode_texts(self._run, self._encoder, plan)
+        _write_vectors(self._run, plan, count, self._run.text_vectors)
+        batches = (batch.column("key").to_pylist() for batch in pq.ParquetFile(plan).iter_batches(columns=["key"]))
+        write_keys(self._run.text_keys, count, batches)
+        keys, vectors = (np.load(path, mmap_mode="r") for path in (self._run.text_keys, self._run.text_vectors))
+        self._texts = KeyedVectors(keys, vectors)
 
     def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return text embeddings [len(texts), d]; texts never seen are encoded and stored."""
-        keys = [digest("embed-text", KEY_SCHEME, text, self.identity) for text in texts]
-        stored = self._stored(keys)
-        new = {key: text for key, text in zip(keys, texts, strict=True) if key not in stored}
-        if new:
-            vectors = self._encoder.texts(list(new.values()))
-            with self._run.store.writer("embed") as writer:
-                for key, vector in zip(new, vectors, strict=True):
-                    writer.write(_row(key, vector))
-            stored |= dict(zip(new, vectors, strict=True))
-        return np.stack([stored[key] for key in keys])
+        """Return the embeddings of texts that were expected [len(texts), d].
 
-    def _stored(self, keys: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-        with self._run.store.connect() as connection:
-            current = self._run.store.current(connection, "embed")
-            query = f"SELECT key, vector FROM {current} WHERE list_contains(?, key) AND status = 'ok'"
-            found = connection.execute(query, [list(dict.fromkeys(keys))]).fetchall()
-        return {key: np.asarray(vector, dtype=np.float32) for key, vector in found}
+        Raises:
+            ValueError: nobody said that texts are to be embedded, or not these.
+        """
+        if self._texts is None:
+            raise ValueError("no text is expected; name the columns that a filter embeds in its `embeds`")
+        try:
+            return self._texts.of([_text_key(text, self.identity) for text in texts])
+        except KeyError as error:
+            raise ValueError("a text was not expected; name its column in the filter's `embeds`") from error
 
 
 def embed(run: Run, encoder: TransformersEncoder, images: ImageReader, captions: Path | None = None) -> None:
     """Encode the pictures of the catalog that have no embedding yet, then write the matrices that pairing reads.
 
     Args:
+        run: has a catalog.
+        encoder: of the run.
+        images: opens the pictures.
         captions: where a signal needs them, also embed first captions (Parquet with `text`, in catalog order).
     """
-    plan = run.derived / "embed_plan.parquet"
-    write_rows(plan, _plan(run, encoder.identity), _PLAN)
-    _encode_missing(run, encoder, images, plan)
-    _write_matrix(run, plan)
+    count = write_rows(run.embed_plan, _image_plan(run, encoder.identity), IMAGE_PLAN)
+    _encode_images(run, encoder, images)
+    _write_vectors(run, run.embed_plan, count, run.image_vectors)
     if captions is not None:
-        texts = pq.read_table(captions).column("text").to_pylist()
-        save_matrix(run.caption_vectors, RunEmbeddings(run, encoder).texts(texts))
+        plan = run.derived / "caption_vectors_plan.parquet"
+        count = write_rows(plan, _text_plan(_column(captions, "text"), encoder.identity), TEXT_PLAN)
+        _encode_texts(run, encoder, plan)
+        _write_vectors(run, plan, count, run.caption_vectors)
 
 
-def _plan(run: Run, identity: str) -> Iterator[dict[str, Any]]:
-    for batch in pq.ParquetFile(run.catalog).iter_batches(columns=["image_id"]):
-        for image_id in batch.column("image_id").to_pylist():
-            yield {"key": digest("embed-image", KEY_SCHEME, image_id, identity), "image_id": image_id}
+def _column(path: Path, name: str) -> Iterator[str]:
+    for batch in pq.ParquetFile(path).iter_batches(columns=[name]):
+        yield from batch.column(name).to_pylist()
 
 
-def _encode_missing(run: Run, encoder: TransformersEncoder, images: ImageReader, plan: Path) -> None:
-    total = sum(batch.num_rows for batch in run.store.missing(plan, "embed"))
+def _image_plan(run: Run, identity: str) -> Iterator[dict[str, Any]]:
+    for row, image_id in enumerate(_column(run.catalog, "image_id")):
+        yield {"key": digest("embed-image", KEY_SCHEME, image_id, identity), "row": row, "image_id": image_id}
+
+
+def _text_plan(texts: Iterable[str], identity: str) -> Iterator[dict[str, Any]]:
+    for row, text in enumerate(texts):
+        yield {"key": _text_key(text, identity), "row": row, "text": text}
+
+
+def _text_key(text: str, identity: str) -> str:
+    return digest("embed-text", KEY_SCHEME, text, identity)
+
+
+def _write_distinct(run: Run, path: Path, planned: Iterator[dict[str, Any]]) -> int:
+    """Write a text plan with each text once, sorted and numbered by key; return how many there are."""
+    unsorted = path.with_suffix(".unsorted.parquet")
+    try:
+        write_rows(unsorted, planned, TEXT_PLAN)
+        query = f"SELECT key, first(text) AS text FROM read_parquet({quoted(str(unsorted))}) GROUP BY key ORDER BY key"
+        with run.store.connect() as connection:
+            rows = itertools.chain.from_iterable(batch.to_pylist() for batch in stream(connection, query))
+            return write_rows(path, ({**fields, "row": row} for row, fields in enumerate(rows)), TEXT_PLAN)
+    finally:
+        unsorted.unlink(missing_ok=True)
+
+
+def _encode_images(run: Run, encoder: TransformersEncoder, images: ImageReader) -> None:
+    with ThreadPoolExecutor(2) as decoders:
+
+        def encode(rows: Rows) -> NDArray[np.float32]:
+            return encoder.images(list(decoders.map(lambda row: _open(images, row["image_id"]), rows)))
+
+        _encode_missing(run, run.embed_plan, encode, encoder.batch_shape, "Embed images")
+
+
+def _encode_texts(run: Run, encoder: TransformersEncoder, plan: Path) -> None:
+    def encode(rows: Rows) -> NDArray[np.float32]:
+        return encoder.texts([row["text"] for row in rows])
+
+    _encode_missing(run, plan, encode, encoder.batch_shape, "Embed texts")
+
+
+def _encode_missing(run: Run, plan: Path, encode: Encode, batch_shape: int, label: str) -> None:
+    total = run.store.count_missing(plan, "embed")
     if not total:
         return
     rows = itertools.chain.from_iterable(batch.to_pylist() for batch in run.store.missing(plan, "embed"))
-    with (
-        ThreadPoolExecutor(2) as decoders,
-        run.store.writer("embed") as writer,
-        run.progress.step("Embed images", total) as step,
-    ):
-        while chunk := list(itertools.islice(rows, encoder.batch_shape * BATCHES_PER_READ)):
-            pictures = list(decoders.map(lambda row: _open(images, row["image_id"]), chunk))
-            for row, vector in zip(chunk, encoder.images(pictures), strict=True):
+    with run.store.writer("embed") as writer, run.progress.step(label, total) as step:
+        while chunk := list(itertools.islice(rows, batch_shape * BATCHES_PER_READ)):
+            for row, vector in zip(chunk, encode(chunk), strict=True):
                 writer.write(_row(row["key"], vector, row["attempt"]))
             step.advance(len(chunk))
 
@@ -115,20 +173,21 @@ def _row(key: str, vector: NDArray[np.float32], attempt: int = 0) -> dict[str, A
     return {"key": key, "attempt": attempt, "status": "ok", "error": "", "vector": vector}
 
 
-def _write_matrix(run: Run, plan: Path) -> None:
+def _write_vectors(run: Run, plan: Path, rows: int, path: Path) -> None:
+    """Write the matrix of a plan: which rows are current is settled without their vectors, which are read once."""
+    planned = f"read_parquet({quoted(str(plan))})"
     with run.store.connect() as connection:
-        current = run.store.current(connection, "embed")
-        planned = f"read_parquet({quoted(str(plan))})"
-        query = f"SELECT c.vector FROM {planned} AS p JOIN {current} AS c USING (key) ORDER BY p.image_id"
-        parts = [_matrix(batch.column("vector")) for batch in stream(connection, query)]
-    save_matrix(run.image_vectors, np.concatenate(parts))
+        stored = run.store.rows(connection, "embed")
+        current = run.store.current(connection, "embed", among=planned)
+        query = f"""
+            WITH chosen AS MATERIALIZED (
+                SELECT p.row, key, c.attempt, c.row_hash FROM {planned} AS p JOIN {current} AS c USING (key)
+            )
+            SELECT w.row, s.vector FROM {stored} AS s JOIN chosen AS w USING (key, attempt, row_hash)
+        """
+        write_matrix(path, rows, map(_part, stream(connection, query)))
 
 
-def _matrix(vectors: pa.ListArray) -> NDArray[np.float32]:
-    return np.asarray(vectors.flatten().to_numpy(zero_copy_only=False), dtype=np.float32).reshape(len(vectors), -1)
-
-
-def save_matrix(path: Path, matrix: NDArray[np.float32]) -> None:
-    """Write a matrix as an atomic `.npy` file."""
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.save(file, matrix)
+def _part(batch: pa.RecordBatch) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    vectors = batch.column("vector").flatten().to_numpy(zero_copy_only=False)
+    return batch.column("row").to_numpy(), np.asarray(vectors, dtype=np.float32).reshape(batch.num_rows, -1)

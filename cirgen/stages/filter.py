@@ -160,6 +160,8 @@ class _Step:
     def _score_pending(self, pending: int) -> None:
         if self._part.expensive:
             self._run.progress.say(f"Filter '{self._name}' has {pending:,} triplets to score.")
+        if self._part.embeds and self._embeddings:
+            self._embeddings.expect(self._pending_texts())
         batches = stream(
             self._connection,
             f"SELECT t.*, p.key, p.attempt FROM {self._pending} AS p "
@@ -184,6 +186,12 @@ class _Step:
                         }
                     )
                 step.advance(len(scores))
+
+    def _pending_texts(self) -> Iterator[str]:
+        triplets = f"{self._pending} JOIN {_triplets(self._run)} AS t USING (triplet_id)"
+        columns = " UNION ".join(f'SELECT t."{column}" AS text FROM {triplets}' for column in self._part.embeds)
+        for batch in stream(self._connection, columns):
+            yield from batch.column("text").to_pylist()
 
     def _to_decide(self) -> Iterator[pa.RecordBatch]:
         """Yield what `decide` reads: accepted triplets with their scores."""

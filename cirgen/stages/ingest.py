@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
+from cirgen.blobs import BLOB_SUFFIX
+from cirgen.file_locks import claim
 from cirgen.keys import KEY_SCHEME, digest
 from cirgen.pictures import PictureError, color_hash, decode, perceptual_hash, pixel_hash
 from cirgen.run_folder import Run
@@ -44,11 +46,6 @@ INGEST_PLAN = pa.schema(
 """One row per item that the source has now; what is said of an image is read here, so that it may change for free."""
 
 
-def plan_path(run: Run) -> Path:
-    """Return where the plan lies (`INGEST_PLAN`)."""
-    return run.derived / "ingest_plan.parquet"
-
-
 def ingest(run: Run) -> None:
     """Take in every image of the recipe's source that the store has not seen, then write the catalog.
 
@@ -56,7 +53,7 @@ def ingest(run: Run) -> None:
         UserError: the source is missing or empty, or none of its images can be decoded.
     """
     _take_in(run)
-    write_catalog(run, plan_path(run))
+    write_catalog(run, run.ingest_plan)
 
 
 def _take_in(run: Run) -> None:
@@ -74,7 +71,7 @@ def _take_in(run: Run) -> None:
     ):
         pending = _Pending(pool, writer, step.advance)
         try:
-            write_rows(plan_path(run), _planned(items, seen, pending), INGEST_PLAN)
+            write_rows(run.ingest_plan, _planned(items, seen, pending), INGEST_PLAN)
             pending.finish()
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -210,23 +207,25 @@ def _failed(row: dict[str, Any], status: Status, error: str) -> _Read:
 class IngestWriter(ShardWriter):
     """Commits rows after the bytes they point to: a blob file is on disk, under its name, before its shard is.
 
-    A kill leaves a temporary blob that the next run removes or, in the instant between the two names, an unused one.
+    A kill leaves a temporary blob or, in the instant between the two names, one that no row points to: the next run
+    removes both (`blobs.remove_orphans`). A blob is claimed until its shard is committed.
     """
 
     def __init__(self, store: Store) -> None:
         super().__init__(store.root / STAGE, INGEST, store.flush_rows, store.flush_seconds)
-        self._blob: Any = None
+        self._blob: BinaryIO | None = None
+        self._committing: BinaryIO | None = None
 
     def write_image(self, row: dict[str, Any], data: bytes) -> None:
         """Add a row; `data`, unless empty, goes into the blob of the shard that the row will be in."""
-        place = {"blob": f"{self.shard_name}.blob", "offset": self._append(data)} if data else {}
+        place = {"blob": f"{self.shard_name}{BLOB_SUFFIX}", "offset": self._append(data)} if data else {}
         self.write({**row, **place})
 
     def _append(self, data: bytes) -> int:
         if self._blob is None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._blob = (self.folder / f"{self.shard_name}.blob{TEMPORARY_SUFFIX}").open("wb")
-        offset: int = self._blob.tell()
+            self._blob = claim(self.folder / f"{self.shard_name}{BLOB_SUFFIX}{TEMPORARY_SUFFIX}")
+        offset = self._blob.tell()
         self._blob.write(data)
         return offset
 
@@ -236,8 +235,13 @@ class IngestWriter(ShardWriter):
             return
         self._blob.flush()
         os.fsync(self._blob.fileno())
-        self._blob.close()
         temporary = Path(self._blob.name)
         temporary.replace(temporary.with_suffix(""))
         flush_folder(self.folder)
-        self._blob = None
+        self._blob, self._committing = None, self._blob
+
+    def after_commit(self) -> None:
+        """Release the blob, which a committed row points to now."""
+        if self._committing is not None:
+            self._committing.close()
+            self._committing = None

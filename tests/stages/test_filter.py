@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,16 @@ class Drawn:
     def __init__(self, identity: str = "drawn") -> None:
         self.identity = identity
         self.encoded: list[str] = []
+        self.expected: set[str] = set()
 
     def images(self, image_ids: Sequence[str]) -> np.ndarray:
         return np.stack([self._vector(image_id) for image_id in image_ids])
 
+    def expect(self, texts: Iterable[str]) -> None:
+        self.expected = set(texts)
+
     def texts(self, texts: Sequence[str]) -> np.ndarray:
+        assert self.expected >= set(texts)
         self.encoded += texts
         return np.stack([self._vector(text) for text in texts])
 

@@ -30,7 +30,7 @@ from cirgen.sources.base import Item
 from cirgen.sources.folder import Folder
 from cirgen.stages import ingest as stage
 from cirgen.stages.catalog import split_of
-from cirgen.stages.ingest import ingest, plan_path
+from cirgen.stages.ingest import ingest
 
 
 def folder_run(tmp_path: Path, count: int = 6, flush_rows: int = 1_000) -> Run:
@@ -203,7 +203,7 @@ def test_a_file_that_cannot_be_read_is_tried_again_by_itself(tmp_path: Path, mon
     assert run.store.statuses("ingest") == {"engine_error": 1, "ok": 5}
     monkeypatch.undo()
     ingest(run)
-    assert run.store.statuses("ingest", plan_path(run)) == {"ok": 6}
+    assert run.store.statuses("ingest", run.ingest_plan) == {"ok": 6}
     assert len(catalog(run)) == 6
 
 
