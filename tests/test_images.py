@@ -11,12 +11,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from ingest_runs import catalog, encoded, fill, make_run, png, tiny
 from PIL import Image
 
 from cirgen.images import RunImages
 from cirgen.run_folder import Run
 from cirgen.stages.ingest import ingest
+from ingest_runs import catalog, encoded, fill, make_run, png, tiny
 
 
 def reader(run: Run) -> RunImages:

@@ -9,12 +9,12 @@ from typing import Any
 import datasets
 import pyarrow.parquet as pq
 import pytest
-from runs import make_run, toy, with_recipe
 
 from cirgen import load_triplets
 from cirgen.errors import UserError
 from cirgen.run_folder import Run
 from cirgen.stages.export import export
+from runs import make_run, toy, with_recipe
 
 
 @pytest.fixture(autouse=True)

@@ -149,7 +149,7 @@ def accuracy(
     level: LevelOption = "medium",
     images: Annotated[int, typer.Option(min=3, help="Captions asked for, and pairs.")] = 300,
     write: Annotated[
-        bool, typer.Option("--write", help="Write ACCURACY.md and .json (with the level in the name unless medium) to the model.")
+        bool, typer.Option("--write", help="Write ACCURACY.md and ACCURACY.json, named by level unless medium.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print figures as JSON.")] = False,
 ) -> None:

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from deciding import decide, make_filter, triplets
 from hypothesis import given
 from hypothesis import strategies as st
+
+from deciding import decide, make_filter, triplets
 
 openings = st.lists(
     st.sampled_from(["change the color", "make it a", "add a hat", "with a big", "is red and"]), max_size=80

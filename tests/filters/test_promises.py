@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from deciding import Plane, decide, make_filter, triplets
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cirgen.filters.registry import FILTERS
+from deciding import Plane, decide, make_filter, triplets
 
 CAPTIONS = ["", "a red shirt and a hat", "a blue shirt", "a tall hat"]
 TEXTS = [

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from deciding import Plane, decide, make_filter, reason, triplets
 
 ROWS = triplets(*({"similarity": number / 10} for number in range(11)))

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from runs import make_run, toy, with_recipe, write_vectors
 
 from cirgen.errors import UserError
 from cirgen.publish.counts import count
@@ -19,6 +18,7 @@ from cirgen.report.write import duration, times, write_report
 from cirgen.run_folder import Run
 from cirgen.schemas import TRIPLET, VERDICT
 from cirgen.shards import write_rows
+from runs import make_run, toy, with_recipe, write_vectors
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ingest_runs import catalog, make_run, names, png, source, stored
 
 from cirgen.errors import UserError
 from cirgen.sources.base import GivenPair
 from cirgen.stages.ingest import ingest
+from ingest_runs import catalog, make_run, names, png, source, stored
 
 SHARED = Path(os.environ.get("CIRGEN_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 SPLITS = {"dress": ["A", "B", "C"], "shirt": ["C", "D"], "toptee": ["E"]}

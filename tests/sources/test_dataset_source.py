@@ -10,13 +10,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from ingest_runs import catalog, fill, identities, make_run, names, png, source
 
 from cirgen.errors import UserError
 from cirgen.sources import dataset as dataset_module
 from cirgen.sources import parquet
 from cirgen.sources.folder import FolderSettings
 from cirgen.stages.ingest import ingest
+from ingest_runs import catalog, fill, identities, make_run, names, png, source
 
 
 def write_parquet(path: Path, numbers: range, row_group: int = 2, **columns: list[Any]) -> Path:

@@ -12,10 +12,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from ingest_runs import catalog, fill, identities, make_run, names, png, source, stored
 
 from cirgen.errors import UserError
 from cirgen.stages.ingest import ingest
+from ingest_runs import catalog, fill, identities, make_run, names, png, source, stored
 
 # Folder
 

@@ -18,7 +18,6 @@ from datasets import Dataset, Features, get_dataset_config_names, get_dataset_sp
 from huggingface_hub import DatasetCard
 from PIL import Image
 from ruamel.yaml import YAML
-from runs import make_run, toy, with_recipe
 
 from cirgen.errors import UserError
 from cirgen.publish.card import cell, fenced, size_category
@@ -32,6 +31,7 @@ from cirgen.run_folder import Run
 from cirgen.schemas import TRIPLET, VERDICT
 from cirgen.shards import write_rows
 from cirgen.stages.export import accepted_count, export
+from runs import make_run, toy, with_recipe
 
 FIRST_COLUMNS = ["triplet_id", "reference_id", "text", "target_id"]
 

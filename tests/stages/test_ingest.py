@@ -18,7 +18,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from ingest_runs import catalog, encoded, fill, make_run, png, stored, tiny
 from PIL import Image
 
 from cirgen.errors import UserError
@@ -31,6 +30,7 @@ from cirgen.sources.folder import Folder
 from cirgen.stages import ingest as stage
 from cirgen.stages.catalog import split_of
 from cirgen.stages.ingest import ingest
+from ingest_runs import catalog, encoded, fill, make_run, png, stored, tiny
 
 
 def folder_run(tmp_path: Path, count: int = 6, flush_rows: int = 1_000) -> Run:

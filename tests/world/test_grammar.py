@@ -4,13 +4,13 @@ import random
 from collections import Counter
 
 import pytest
-from figures import BASE, random_pairs
 
 from cirgen.world import evaluation_grammar, grammar
 from cirgen.world.figure import Figure
 from cirgen.world.lexicon import LEXICON, PARTS
 from cirgen.world.tokens import phrases, split_words
 from cirgen.world.vocabulary import ATTRIBUTES, NONE
+from figures import BASE, random_pairs
 
 GRAMMARS = [grammar, evaluation_grammar]
 

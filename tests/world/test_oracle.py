@@ -10,7 +10,6 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from figures import BASE
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -21,6 +20,7 @@ from cirgen.world.families import COLLECTIONS, collection
 from cirgen.world.oracle import _top_share, oracles
 from cirgen.world.render import png_bytes, render
 from cirgen.world.vocabulary import Level
+from figures import BASE
 
 COLORS = ("red", "orange", "yellow", "green", "blue", "purple")
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import random
 
 import pytest
-from figures import BASE, figures, pairs, random_pairs, seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from cirgen.world.figure import Figure
 from cirgen.world.gallery import NAMES
 from cirgen.world.parser import parse, parse_caption, visible_attributes
 from cirgen.world.tokens import phrases
+from figures import BASE, figures, pairs, random_pairs, seeds
 
 GRAMMARS = [grammar, evaluation_grammar]
 INTENTS = ["any", *grammar.INTENTS]

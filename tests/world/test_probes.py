@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 
 import torch
-from figures import BASE
 
 from cirgen.world.figure import Figure
 from cirgen.world.training.classifiers import Classifiers
@@ -22,6 +21,7 @@ from cirgen.world.training.probes import (
 )
 from cirgen.world.training.tasks import judge_change, pair_lessons
 from cirgen.world.training.tokenizer import ASSISTANT, SPECIAL_TOKENS, mllm_tokenizer, tokenizer_texts
+from figures import BASE
 
 TARGET = BASE.with_values(shirt_color="blue", glasses="round glasses")
 NAMES = list(Figure.__dataclass_fields__)

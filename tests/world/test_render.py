@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from figures import BASE, figures, levels, seeds
 from hypothesis import given, settings
 from PIL import Image
 
@@ -16,6 +15,7 @@ from cirgen.world import style
 from cirgen.world.render import FIXED, PLAIN, Nuisance, png_bytes, render, render_many, style_options
 from cirgen.world.style import figure_style
 from cirgen.world.vocabulary import ATTRIBUTES, BACKGROUND_PALETTE, HAIR_PALETTE, PALETTE
+from figures import BASE, figures, levels, seeds
 
 BARE = replace(BASE, object_kind="none", object_color="", object_count="")
 """A figure without objects."""

@@ -9,7 +9,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from figures import BASE, pairs, seeds
 from hypothesis import given, settings
 from typer.testing import CliRunner
 
@@ -23,6 +22,7 @@ from cirgen.world.shares import share
 from cirgen.world.truth import Verdict, judge, judge_all, summary
 from cirgen.world.truth_report import judge_dataset, slices
 from cirgen.world.vocabulary import HAIRSTYLES
+from figures import BASE, pairs, seeds
 
 SHIRTS = ("red", "blue", "green", "yellow")
 GLASSES = ("none", "sunglasses", "visor")
