@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 LINE_EVERY_SECONDS = 10.0
+ARRIVAL_SECONDS = 1.0
+"""What comes within so many seconds arrived together."""
 
 
 class Step(Protocol):
@@ -69,7 +71,7 @@ class Bars:
     @contextmanager
     def step(self, label: str, total: int | None = None) -> Iterator[Step]:
         """Show a bar until the step is over; what stays is one line."""
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
         from rich.progress import Progress as RichProgress
 
         columns = (
@@ -77,10 +79,13 @@ class Bars:
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
             TextColumn("{task.fields[figures]}"),
-            TimeRemainingColumn(compact=True),
         )
         with RichProgress(*columns, console=self._console, expand=True) as bars:
-            yield _Bar(bars, bars.add_task(label, total=total, figures=""))
+            bar = _Bar(bars, label, total)
+            try:
+                yield bar
+            finally:
+                bar.close()
 
     def say(self, message: str) -> None:
         """Print one line above the bars."""
@@ -88,18 +93,23 @@ class Bars:
 
 
 class _Bar:
-    def __init__(self, bars: RichProgress, task: TaskID) -> None:
+    def __init__(self, bars: RichProgress, label: str, total: int | None) -> None:
         self._bars = bars
-        self._task = task
-        self._counter = _Counter()
+        self._task: TaskID = bars.add_task(label, total=total, figures="")
+        self._counter = _Counter(total)
 
     def advance(self, count: int = 1, **notes: str) -> None:
         self._counter.add(count, notes)
         self._bars.update(self._task, advance=count, figures=self._counter.figures())
 
+    def close(self) -> None:
+        """Show the rate of the whole step."""
+        self._counter.close()
+        self._bars.update(self._task, figures=self._counter.figures())
+
 
 class Lines:
-    """A plain line when a step begins, every so often, and when it ends.
+    """A plain line every so often, and one when a step ends.
 
     Args:
         stream: where the lines go.
@@ -124,7 +134,7 @@ class Lines:
         try:
             yield line
         finally:
-            line.write()
+            line.close()
 
     def say(self, message: str) -> None:
         """Write one line."""
@@ -137,49 +147,91 @@ class _Line:
     ) -> None:
         self._lines = lines
         self._label = label
-        self._total = total
         self._every_seconds = every_seconds
         self._now = now
-        self._counter = _Counter(now)
+        self._counter = _Counter(total, now)
         self._written = now()
 
     def advance(self, count: int = 1, **notes: str) -> None:
         self._counter.add(count, notes)
-        if self._now() - self._written >= self._every_seconds:
-            self.write()
+        over = self._counter.done == self._counter.total  # the last line is for `close` to write
+        if self._now() - self._written >= self._every_seconds and not over:
+            self._write()
 
-    def write(self) -> None:
+    def close(self) -> None:
+        """Write the last line."""
+        self._counter.close()
+        self._write()
+
+    def _write(self) -> None:
         self._written = self._now()
-        parts = [f"{self._label}: {self._counter.progress(self._total)}", self._counter.figures()]
-        left = self._counter.seconds_left(self._total)
-        if left:
-            parts.append(f"{timedelta(seconds=round(left))} left")
+        parts = (f"{self._label}: {self._counter.progress()}", self._counter.figures())
         self._lines.say(", ".join(part for part in parts if part))
 
 
 class _Counter:
-    """Work done, how fast, and the latest notes."""
+    """Work done, how fast, and the latest notes.
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    Models answer a batch at a time, and load before the first. So work is counted by arrivals, what comes within
+    `ARRIVAL_SECONDS`; the first one starts the clock, and there is no rate to tell before the second is complete.
+    """
+
+    def __init__(self, total: int | None, now: Callable[[], float] = time.monotonic) -> None:
+        self.total = total
+        self.done = 0
         self._now = now
-        self._start = now()
-        self._done = 0
+        self._opened = self._began = self._last = now()
+        self._first: _Arrival | None = None
+        self._latest: _Arrival | None = None
+        self._closed = False
         self._notes: dict[str, str] = {}
 
     def add(self, count: int, notes: dict[str, str]) -> None:
-        self._done += count
+        now = self._now()
+        if not self.done:
+            self._began = now
+        elif now - self._began >= ARRIVAL_SECONDS:
+            self._arrived()
+            self._began = now
+        self._last = now
+        self.done += count
         self._notes |= notes
 
-    def rate(self) -> float:
-        """Return units per second."""
-        return self._done / max(self._now() - self._start, 1e-9)
+    def _arrived(self) -> None:
+        self._latest = _Arrival(self._last, self.done)
+        self._first = self._first or self._latest
 
-    def progress(self, total: int | None) -> str:
-        return f"{self._done:,}" if total is None else f"{self._done:,} of {total:,}"
+    def close(self) -> None:
+        """Count what came last, too."""
+        self._closed = True
+        if self._first and self._last > self._first.end:
+            self._arrived()
 
-    def seconds_left(self, total: int | None) -> float | None:
-        return (total - self._done) / self.rate() if total and self._done else None
+    def rate(self) -> float | None:
+        """Return units per second; None as long as it cannot be told."""
+        if self._first and self._latest and self._latest != self._first:
+            return (self._latest.done - self._first.done) / (self._latest.end - self._first.end)
+        return self.done / max(self._now() - self._opened, 1e-9) if self._closed and self.done else None
+
+    def progress(self) -> str:
+        return f"{self.done:,}" if self.total is None else f"{self.done:,} of {self.total:,}"
 
     def figures(self) -> str:
-        rate = f"{self.rate():,.0f}/s" if self.rate() >= 100 else f"{self.rate():.2g}/s" if self._done else ""
-        return ", ".join(part for part in (rate, *(f"{name} {value}" for name, value in self._notes.items())) if part)
+        """Return rate, notes and time left, as far as they are known."""
+        rate = self.rate()
+        notes = [f"{name} {value}" for name, value in self._notes.items()]
+        if not rate:
+            return ", ".join(notes)
+        parts = [f"{rate:,.0f}/s" if rate >= 100 else f"{rate:.2g}/s", *notes]
+        if self.total and not self._closed:
+            parts.append(f"{timedelta(seconds=round((self.total - self.done) / rate))} left")
+        return ", ".join(parts)
+
+
+class _Arrival(NamedTuple):
+    """A batch of answers."""
+
+    end: float
+    """When the last of it came, in seconds."""
+    done: int
+    """Units done by then."""

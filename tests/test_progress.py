@@ -33,6 +33,34 @@ def test_lines_come_every_ten_seconds_and_at_the_end() -> None:
     ]
 
 
+def test_loading_a_model_does_not_count_and_nothing_is_promised_before_two_batches_came() -> None:
+    stream, clock = io.StringIO(), Clock()
+    with Lines(stream, now=clock).step("Caption images", 320) as step:
+        clock.seconds += 600  # the model loads
+        for _ in range(5):
+            clock.seconds += 20
+            for _ in range(64):
+                clock.seconds += 0.001
+                step.advance()
+    assert stream.getvalue().splitlines() == [
+        "Caption images: 1 of 320",
+        "Caption images: 65 of 320",
+        "Caption images: 129 of 320, 3.2/s, 0:01:00 left",
+        "Caption images: 193 of 320, 3.2/s, 0:00:40 left",
+        "Caption images: 257 of 320, 3.2/s, 0:00:20 left",
+        "Caption images: 320 of 320, 3.2/s",
+    ]
+
+
+def test_the_last_line_is_written_once() -> None:
+    stream, clock = io.StringIO(), Clock()
+    with Lines(stream, now=clock).step("Caption images", 2) as step:
+        for _ in range(2):
+            clock.seconds += 30
+            step.advance()
+    assert stream.getvalue().splitlines() == ["Caption images: 1 of 2", "Caption images: 2 of 2, 0.033/s"]
+
+
 def test_a_step_of_unknown_length_counts_alone() -> None:
     stream, clock = io.StringIO(), Clock()
     with Lines(stream, now=clock).step("Ingest images") as step:
@@ -58,6 +86,7 @@ def test_a_bar_shows_count_and_notes_within_80_columns() -> None:
     shown = stream.getvalue()
     assert "1500/1500" in shown
     assert "accepted 71%" in shown
+    assert "/s" in shown
     assert "[note] 3 files could not be read" in shown
 
 
