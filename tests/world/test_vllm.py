@@ -63,12 +63,12 @@ def turns(image: Image.Image) -> list[dict[str, Any]]:
     return [{**turn, "content": [shown if part["type"] == "image" else part for part in turn["content"]]}]
 
 
-def test_greedy_captions_are_the_same_texts_in_both_engines(engine: Any, from_transformers: list[str]) -> None:
-    from vllm import SamplingParams
-
+def test_greedy_captions_are_the_same_texts_in_both_engines(
+    vllm: Any, engine: Any, from_transformers: list[str]
+) -> None:
     answers = engine.chat(
         [turns(Files().open(str(path))) for path in IMAGES],
-        SamplingParams(temperature=0.0, max_tokens=MAX_TOKENS),
+        vllm.SamplingParams(temperature=0.0, max_tokens=MAX_TOKENS),
         use_tqdm=False,
     )
     assert all(from_transformers)
