@@ -109,7 +109,7 @@ def run_pipeline(run: Run) -> Outcome:
         UserError: anything the user can mend; nothing committed is lost.
     """
     models = Models(run)
-    _note_recipe(run, models)
+    note_recipe(run, models)
     run.remove_leftovers()
     _compact(run)
     clock = _Clock(run)
@@ -165,7 +165,8 @@ def _caption_texts(run: Run) -> Path:
     return path
 
 
-def _note_recipe(run: Run, models: Models) -> None:
+def note_recipe(run: Run, models: Models) -> None:
+    """Write into `run.json` what the recipe uses now; only the lock of prompts remembers what it used before."""
     used = {prompt.reference: prompt.hash for prompt in prompts(run)}
     contents = models.contents()
     run.note_facts(

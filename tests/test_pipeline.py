@@ -11,10 +11,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import cirgen
 from cirgen.backends.transformers import TransformersBackend
+from cirgen.compaction import compact
 from cirgen.encoders.transformers import TransformersEncoder
 from cirgen.pipeline import run_pipeline
 from cirgen.recipe_file import load_recipe
@@ -57,8 +60,10 @@ def test_a_run_ends_in_a_dataset_that_loads_with_pictures_that_open(undisturbed:
 
 
 def test_another_batch_size_and_flush_change_no_byte(undisturbed: Path, tmp_path: Path) -> None:
-    run_pipeline(demo(tmp_path, "mllm.batch_size=3", flush_rows=7))
+    run = demo(tmp_path, "mllm.batch_size=3", flush_rows=2)
+    run_pipeline(run)
     assert dataset_bytes(tmp_path) == dataset_bytes(undisturbed)
+    assert len(run.store.shards("ingest")) == 1  # of 45: many small shards are merged at the end of a stage
 
 
 def forbidden(*_: Any, **__: Any) -> Any:
@@ -76,6 +81,32 @@ def test_running_again_or_with_another_threshold_loads_no_generator(
     assert dataset_bytes(folder) == dataset_bytes(undisturbed)
     run_pipeline(demo(folder, "filter.4.min_target_percentile=40"))
     assert dataset_bytes(folder) != dataset_bytes(undisturbed)
+
+
+def test_a_compacted_run_resumes_without_a_model_and_exports_the_same_bytes(
+    undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(undisturbed, folder)
+    shutil.rmtree(folder / "derived")
+    shutil.rmtree(folder / "dataset")
+    run = demo(folder)
+    for stage in run.store.stages():
+        (shard,) = run.store.shards(stage)
+        _split(Path(shard), rows=7)
+    assert compact(run.store, many=1) > len(run.store.stages())
+    assert {len(run.store.shards(stage)) for stage in run.store.stages()} == {1}
+    monkeypatch.setattr(TransformersBackend, "_load", forbidden)
+    monkeypatch.setattr(TransformersEncoder, "_encode", forbidden)
+    run_pipeline(run)
+    assert dataset_bytes(folder) == dataset_bytes(undisturbed)
+
+
+def _split(shard: Path, rows: int) -> None:
+    """Replace a shard by small ones."""
+    for number, batch in enumerate(pq.ParquetFile(shard).iter_batches(rows)):
+        pq.write_table(pa.Table.from_batches([batch]), shard.with_name(f"{number}-{shard.name}"))
+    shard.unlink()
 
 
 def test_one_changed_prompt_runs_its_own_texts_alone(undisturbed: Path, tmp_path: Path) -> None:
