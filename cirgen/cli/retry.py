@@ -22,10 +22,15 @@ def retry(
 
     Example: cirgen retry runs/demo --status truncated,parse_error
     """
+    from cirgen.cli.advice import unchanging
+    from cirgen.cli.figures import figures
     from cirgen.cli.summary import print_summary
 
     run = known_run(folder, tuple(_statuses(status)))
-    print_summary(run, work(run).seconds, as_json)
+    before = figures(run)
+    for line in unchanging(run, before):
+        typer.echo(line, err=True)
+    print_summary(run, work(run).seconds, as_json, before)
 
 
 def _statuses(text: str) -> list[str]:

@@ -27,11 +27,13 @@ def status(folder: RunArgument, as_json: JsonOption = False) -> None:
 
     from cirgen.cli.figures import figures
     from cirgen.cli.summary import places
+    from cirgen.cli.unreadable import unreadable
 
     run = known_run(folder)
     found = figures(run)
     if as_json:
-        typer.echo(json.dumps({**found.record(), **places(run)}, indent=2))
+        files = [file._asdict() for file in unreadable(run)]
+        typer.echo(json.dumps({**found.record(), "unreadable": files, **places(run)}, indent=2))
         return
     console = Console()
     console.print(_table(found))

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from cirgen.cli.advice import advice
 from cirgen.cli.figures import PENDING, Figures, figures
+from cirgen.cli.loading import loading
+from cirgen.cli.unreadable import named
 from cirgen.publish.origins import is_foreign_to_its_models
 
 if TYPE_CHECKING:
@@ -23,13 +26,16 @@ FOREIGN = (
 )
 
 
-def print_summary(run: Run, seconds: Mapping[str, float], as_json: bool = False) -> None:
+def print_summary(
+    run: Run, seconds: Mapping[str, float], as_json: bool = False, before: Figures | None = None
+) -> None:
     """Print what a run came to.
 
     Args:
         run: after its last stage.
         seconds: wall time of this call per stage.
         as_json: print figures alone, as JSON.
+        before: figures of the run before a retry.
     """
     from rich.console import Console
 
@@ -39,9 +45,11 @@ def print_summary(run: Run, seconds: Mapping[str, float], as_json: bool = False)
         return
     console = Console()
     console.print(_table(found, seconds))
+    for line in named(run, _unreadable(found)):
+        console.print(line, highlight=False, soft_wrap=True)
     for name, place in places(run).items():
         console.print(f"{name}: {place}", highlight=False, soft_wrap=True)
-    for line in _next(run, found):
+    for line in _next(run, found, before):
         console.print(line, highlight=False, soft_wrap=True)
 
 
@@ -65,11 +73,10 @@ def _table(found: Figures, seconds: Mapping[str, float]) -> Table:
 
 
 def _lines(found: Figures) -> list[tuple[str, int, str]]:
-    unreadable = found.stages["ingest"].get("image_error", 0)
     reasons = list(found.rejected.items())
     more = f"{len(reasons) - SHOWN_REASONS} more reasons" if len(reasons) > SHOWN_REASONS else ""
     return [
-        ("images", found.images, f"{unreadable:,} files could not be read" if unreadable else ""),
+        ("images", found.images, _from_files(found)),
         ("captions", found.stages["caption"].get("ok", 0), _failures(found.stages["caption"])),
         ("pairs", found.pairs, ""),
         ("texts", found.stages["modify"].get("ok", 0), _failures(found.stages["modify"])),
@@ -80,6 +87,23 @@ def _lines(found: Figures) -> list[tuple[str, int, str]]:
             _joined([*(f"{why} {count:,}" for why, count in reasons[:SHOWN_REASONS]), more]),
         ),
     ]
+
+
+def _from_files(found: Figures) -> str:
+    """Say what became of the files that are no image of their own."""
+    files, unreadable = sum(found.stages["ingest"].values()), _unreadable(found)
+    identical = found.stages["ingest"].get("ok", 0) - found.images
+    lost = _joined(
+        [
+            f"{identical:,} identical to another" if identical else "",
+            f"{unreadable:,} could not be read" if unreadable else "",
+        ]
+    )
+    return f"of {files:,} {'file' if files == 1 else 'files'}: {lost}" if lost else ""
+
+
+def _unreadable(found: Figures) -> int:
+    return sum(count for status, count in found.stages["ingest"].items() if status not in ("ok", PENDING))
 
 
 def _joined(parts: object) -> str:
@@ -94,16 +118,12 @@ def _share(found: Figures) -> str:
     return f"{found.accepted / found.triplets:.0%} of the triplets" if found.triplets else ""
 
 
-def _next(run: Run, found: Figures) -> list[str]:
+def _next(run: Run, found: Figures, before: Figures | None) -> list[str]:
     """Return what to know and what to type next."""
-    failed = sorted(
-        {s for statuses in found.stages.values() for s in statuses if s not in ("ok", PENDING, "image_error")}
-    )
     lines = [FOREIGN] if is_foreign_to_its_models(run) else []
-    if failed:
-        lines.append(f"try failed rows again: cirgen retry {run.folder} --status {','.join(failed)}")
+    lines += advice(run, found, before)
     if run.dataset.exists():
-        lines.append(f"load it: python -c 'import datasets; print(datasets.load_dataset(\"{run.dataset}\"))'")
+        lines += loading(run)
     elif found.triplets and not found.accepted:
         lines.append("nothing was accepted: the report says why; loosen a filter of the recipe and run again")
     return lines

@@ -42,7 +42,7 @@ def test_a_run_ends_with_a_table_and_says_where_to_look_and_what_next(finished: 
         assert word in done.stdout
     assert f"report: {RUN}/report.html" in done.stdout
     assert f"dataset: {RUN}/dataset" in done.stdout
-    assert "load_dataset" in done.stdout
+    assert "load_triplets" in done.stdout
     assert (folder / RUN / "dataset" / "README.md").is_file()
 
 
@@ -132,4 +132,5 @@ def test_foreign_pictures_break_nothing_and_the_nonsense_is_not_hidden(tmp_path:
     done = cirgen(tmp_path, "run", "folder", "--set", f"images.path={pictures}", "--set", "filter=[]")
     assert done.returncode == 0, done.stderr
     assert "toy figures alone" in done.stdout
-    assert "1 files could not be read" in done.stdout
+    assert "1 could not be read" in done.stdout
+    assert "could not be read: broken.png (no picture format" in done.stdout
