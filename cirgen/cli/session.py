@@ -81,10 +81,12 @@ def work(run: Run, join: bool = False) -> Outcome:
         typer.Exit: Ctrl-C; what was done is committed, and the command that goes on is on standard error.
     """
     from cirgen.changes import enter, save_recipe
+    from cirgen.cli.quiet import quieten_transformers
     from cirgen.lock import hold
     from cirgen.pipeline import run_pipeline
 
-    with stopping_cleanly(), hold(run.folder, join):
+    with stopping_cleanly(run), hold(run.folder, join):
+        quieten_transformers()
         announce(enter(run))
         save_recipe(run.folder, run.recipe)
         run.note_facts(limit=run.limit)
@@ -92,12 +94,14 @@ def work(run: Run, join: bool = False) -> Outcome:
 
 
 @contextmanager
-def stopping_cleanly() -> Iterator[None]:
-    """On Ctrl-C say how to go on, and leave with 130."""
+def stopping_cleanly(run: Run) -> Iterator[None]:
+    """On Ctrl-C say what is saved and how to go on, and leave with 130."""
     try:
         yield
     except KeyboardInterrupt as error:
-        typer.echo(f"\nStopped; everything done so far is saved. To go on: {this_command()}", err=True)
+        begun = any(run.store.shards(stage) for stage in run.store.stages())
+        done = "everything done so far is saved. To go on" if begun else "nothing was done yet. To begin again"
+        typer.echo(f"\nStopped; {done}: {this_command()}", err=True)
         raise typer.Exit(INTERRUPTED) from error
 
 
