@@ -158,8 +158,10 @@ class _Step:
         )
 
     def _score_pending(self, pending: int) -> None:
-        if self._part.expensive:
-            self._run.progress.say(f"Filter '{self._name}' has {pending:,} triplets to score.")
+        if self._part.expensive and self._run.store.shards(self._stage):  # else the bar says it
+            self._run.progress.say(
+                f"Filter '{self._name}' has {pending:,} triplets to score that it never saw before."
+            )
         if self._part.embeds and self._embeddings:
             self._embeddings.expect(self._pending_texts())
         batches = stream(

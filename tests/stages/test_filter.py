@@ -186,15 +186,17 @@ def test_scores_are_those_of_one_encoder(tmp_path: Path) -> None:
     assert [len(embeddings.encoded) for embeddings in (first, again, other)] == [20, 0, 20]
 
 
-def test_an_expensive_filter_says_first_how_many_rows_it_will_score(
+def test_an_expensive_filter_says_first_how_many_rows_a_loosened_one_lets_it_score(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = make_run(tmp_path, [AGREEMENT], ROWS)
+    strict = make_run(tmp_path, [SIMILARITY, AGREEMENT], ROWS)
+    loose = make_run(tmp_path, [AGREEMENT], ROWS)
     said: list[str] = []
-    monkeypatch.setattr(run.progress, "say", said.append)
-    filter_triplets(run, Drawn())
-    filter_triplets(run, Drawn())
-    assert said == ["Filter 'agreement' has 20 triplets to score."]
+    for run in (strict, loose):
+        monkeypatch.setattr(run.progress, "say", said.append)
+        filter_triplets(run, Drawn())
+        filter_triplets(run, Drawn())
+    assert said == ["Filter 'agreement' has 9 triplets to score that it never saw before."]
 
 
 def test_a_percentile_is_of_the_triplets_that_earlier_filters_accepted(tmp_path: Path) -> None:
