@@ -22,6 +22,16 @@ from cirgen.resources import data_folder
 
 Task = Literal["caption", "change", "rewrite", "template", "judge", "pick"]
 LOCK_NAME = "prompts.lock"
+FIELDS = {
+    "name": "my-change",
+    "version": "1",
+    "task": "change",
+    "images": "2",
+    "slots": "[]",
+    "note": "What it is for.",
+    "author": "Your name",
+}
+"""Fields that every front matter has, with a value that would do."""
 
 IMAGE_MARK = "<image>"
 """Where a body says that its next image goes; a body without marks has all images first."""
@@ -92,15 +102,24 @@ def parse_prompt(text: str, origin: str) -> Prompt:
     """Parse a prompt file; `origin` names it in errors."""
     parts = text.split("---\n", 2)
     if len(parts) != 3 or parts[0].strip():
-        raise UserError(f"{origin} has no front matter; begin it with '---', the fields, and '---'.")
+        fields = ", ".join(f"`{name}: {example}`" for name, example in FIELDS.items())
+        raise UserError(
+            f"{origin} has no front matter; begin it with a line '---', a line for each of {fields}, and a line '---'."
+        )
     try:
         prompt = Prompt.model_validate({**_front_matter(parts[1], origin), "body": parts[2].strip()})
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise UserError(f"The front matter of {origin} is wrong ({problems}); mend those fields.") from error
+        raise UserError(f"The front matter of {origin} {_complaints(error)}.") from error
     _check_slots(prompt, origin)
     _check_marks(prompt, origin)
     return prompt
+
+
+def _complaints(error: ValidationError) -> str:
+    missing = [str(e["loc"][0]) for e in error.errors() if e["type"] == "missing"]
+    wrong = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors() if e["type"] != "missing"]
+    parts = [f"lacks {', '.join(f'`{name}: {FIELDS[name]}`' for name in missing)}; add them"] if missing else []
+    return " and ".join([*parts, *([f"is wrong ({'; '.join(wrong)}); mend those fields"] if wrong else [])])
 
 
 def _front_matter(text: str, origin: str) -> dict[str, Any]:
@@ -112,7 +131,7 @@ def _front_matter(text: str, origin: str) -> dict[str, Any]:
     except YAMLError as error:
         raise UserError(f"The front matter of {origin} is not YAML: {error}") from error
     if not isinstance(fields, dict):
-        raise UserError(f"The front matter of {origin} has no fields; give it name, version, task, images and slots.")
+        raise UserError(f"The front matter of {origin} has no fields; give it {', '.join(FIELDS)}.")
     return fields
 
 

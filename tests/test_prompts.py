@@ -95,9 +95,11 @@ def test_a_template_runs_in_a_sandbox(body: str, message: str) -> None:
     ("text", "message"),
     [
         ("no front matter", "has no front matter"),
-        ("---\n- a\n---\nbody", "has no fields"),
+        ("---\n- a\n---\nbody", "has no fields; give it name, version, task, images, slots, note, author"),
         ("---\nname: [\n---\nbody", "is not YAML"),
-        ("---\nname: x\n---\nbody", "version: Field required"),
+        ("no front matter", "`task: change`, `images: 2`, `slots: \\[\\]`"),
+        ("---\nname: x\n---\nbody", "lacks `version: 1`, `task: change`, .*, `author: Your name`; add them"),
+        (HEAD.format(name="p", version="one", slots="") + "body", "is wrong .version: .* integer"),
         (HEAD.format(name="p", version=1, slots="") + "{{ words }}", "uses words without listing it"),
         (HEAD.format(name="p", version=1, slots="") + "{% if %}", "not a Jinja2 template"),
         (

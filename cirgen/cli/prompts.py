@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cirgen.cli.copying import free_file
 from cirgen.cli.options import JsonOption
 from cirgen.errors import UserError
 
 if TYPE_CHECKING:
     from cirgen.prompts import Prompt
 
-app = typer.Typer(help="Versioned prompt templates: list, show, compare.", no_args_is_help=True)
+app = typer.Typer(help="Versioned prompt templates: list, show, compare, copy.", no_args_is_help=True)
 
 PromptArgument = Annotated[str, typer.Argument(help="name (newest version), name@version, or a .md file.")]
 
@@ -61,10 +64,55 @@ def show(prompt: PromptArgument, as_json: JsonOption = False) -> None:
     for name in ("task", "images", "author", "note"):
         typer.echo(f"{name}: {getattr(found, name)}")
     typer.echo(f"slots: {', '.join(found.slots) or 'none'}")
-    for title, pool in (("intents", found.intents.items()), ("examples", enumerate(found.examples))):
+    examples = {str(number): example for number, example in enumerate(found.examples, 1)}
+    pools = {"intents": found.intents, "examples": examples}
+    for title, pool in pools.items():
         if pool:
-            typer.echo("\n".join([f"{title}:", *(f"  {name}: {words}" for name, words in pool)]))
+            typer.echo("\n".join([f"{title}:", *(f"  {name}: {words}".rstrip() for name, words in pool.items())]))
     typer.echo(f"\n{found.body}")
+
+
+@app.command()
+def copy(
+    prompt: PromptArgument,
+    destination: Annotated[Path, typer.Argument(help="File to write, e.g. my-change.md; its name names the prompt.")],
+) -> None:
+    """Copy a prompt, to change it: a recipe takes the path of a .md file wherever it takes a name.
+
+    Example: cirgen prompts copy change-images my-change.md
+    """
+    from cirgen.prompts import load_prompt
+
+    found = load_prompt(prompt)
+    target = free_file(destination, f"{found.name}.md", f"cirgen prompts copy {prompt}")
+    if target.suffix != ".md":
+        raise UserError(f"A prompt is a .md file; name one: cirgen prompts copy {prompt} {target.with_suffix('.md')}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(_renamed(_file(found, prompt).read_text(encoding="utf8"), target.stem), encoding="utf8")
+    typer.echo(f"{target}, a copy of {found.reference}. To check it: cirgen prompts show {shlex.quote(str(target))}")
+    section = SECTIONS.get(found.task)
+    if section:
+        setting = shlex.quote(f"{section}.prompts=[{target}]")
+        typer.echo(f"To try it: cirgen preview RECIPE --set {setting}; to keep it, write that into the recipe.")
+
+
+SECTIONS = {"caption": "caption", "change": "modify", "rewrite": "modify", "template": "modify"}
+"""Task of a prompt to the section of a recipe that takes it."""
+
+
+def _file(prompt: Prompt, reference: str) -> Path:
+    from cirgen.resources import data_folder
+
+    if reference.endswith(".md"):
+        return Path(reference).expanduser()
+    return data_folder("prompts") / f"{prompt.name}.v{prompt.version}.md"
+
+
+def _renamed(text: str, name: str) -> str:
+    """Give a prompt file a name of its own: rows say which prompt wrote them by name and version."""
+    plain = re.sub(r"[^\w.-]+", "-", name)
+    named = re.sub(r"^name: .*$", f"name: {plain}", text, count=1, flags=re.MULTILINE)
+    return re.sub(r"^version: .*$", "version: 1", named, count=1, flags=re.MULTILINE)
 
 
 @app.command()

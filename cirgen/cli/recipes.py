@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cirgen.errors import UserError
+from cirgen.cli.copying import free_file
+
+if TYPE_CHECKING:
+    from cirgen.recipe_file import LoadedRecipe
 
 app = typer.Typer(help="Shipped recipes: list, show, copy.", no_args_is_help=True)
 
@@ -23,13 +28,26 @@ def list_all() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from cirgen.recipe_file import find_recipe, recipe_names
+    from cirgen.recipe_file import load_recipe, recipe_names
 
-    table = Table("recipe", "what it does", box=None, pad_edge=False)
+    table = Table("recipe", "needs", "what it does", box=None, pad_edge=False)
     table.columns[0].no_wrap = True
     for name in recipe_names():
-        table.add_row(name, _headline(find_recipe(name)))
+        loaded = load_recipe(name)
+        table.add_row(name, _needs(loaded), _headline(loaded.path))
     Console().print(table)
+
+
+NEEDS = {"fashioniq": "FashionIQ", "cirr": "CIRR", "webdataset": "tar shards", "folder": "your folder"}
+"""Kind of a source to the pictures that have to be there."""
+
+
+def _needs(loaded: LoadedRecipe) -> str:
+    """Say which pictures a recipe needs that do not ship."""
+    from cirgen.resources import SHIPPED_PREFIX
+
+    images = loaded.recipe.images.model_dump()
+    return "nothing" if str(images.get("path")).startswith(SHIPPED_PREFIX) else NEEDS[images["kind"]]
 
 
 def _headline(path: Path) -> str:
@@ -60,13 +78,25 @@ def copy(
 
     Example: cirgen recipes copy folder my-images.yaml
     """
-    from cirgen.recipe_file import find_recipe
+    from cirgen.recipe_file import load_recipe
 
-    source = find_recipe(name)
-    target = destination or Path()
-    target = target / source.name if target.is_dir() else target
-    if target.exists():
-        raise UserError(f"{target} exists already; name another file, as in `cirgen recipes copy {name} my.yaml`.")
+    loaded = load_recipe(name)
+    target = free_file(destination, loaded.path.name, f"cirgen recipes copy {name}")
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(source.read_text(encoding="utf8"), encoding="utf8")
-    typer.echo(f"{target}. To run: cirgen run {target}")
+    target.write_text(_own_command(loaded.text, target), encoding="utf8")
+    for field in _placeholders(loaded.text):
+        line = loaded.origins[tuple(field.split("."))].rpartition(":")[2]
+        typer.echo(f"{target}:{line}: edit {field} first: it says where your pictures are.")
+    typer.echo(f"{target}. To run: cirgen run {shlex.quote(str(target))}")
+
+
+def _own_command(text: str, target: Path) -> str:
+    """Let the first line, which gives the command, speak of the copy; what it sets is to be edited there."""
+    first, rest = text.split("\n", 1)
+    command = re.match(r"# To run: cirgen run \S+", first)
+    return f"# To run: cirgen run {shlex.quote(str(target))}\n{rest}" if command else text
+
+
+def _placeholders(text: str) -> list[str]:
+    """Return the fields that the command of the first line sets, as `images.path`: the file has no value for them."""
+    return re.findall(r"--set ([\w.]+)=", text.split("\n", 1)[0])

@@ -13,6 +13,8 @@ import pytest
 from cirgen import __version__
 from cirgen.changes import save_recipe
 from cirgen.cli.app import main
+from cirgen.prompts import Prompt, list_prompts, load_prompt
+from cirgen.recipe_checks import check_recipe
 from cirgen.recipe_file import load_recipe, recipe_names
 
 COMMANDS = [
@@ -22,7 +24,7 @@ COMMANDS = [
     ["status"],
     ["retry"],
     ["report"],
-    *(["prompts", name] for name in ("ls", "show", "diff", "lock")),
+    *(["prompts", name] for name in ("ls", "show", "copy", "diff", "lock")),
     *(["recipes", name] for name in ("ls", "show", "copy")),
 ]
 
@@ -127,13 +129,39 @@ def test_recipes_are_listed_shown_and_copied_but_never_over_a_file(
     monkeypatch.chdir(tmp_path)
     listed = cirgen("recipes", "ls")[1]
     assert all(name in listed for name in recipe_names())
-    shown = cirgen("recipes", "show", "demo")[1]
+    shown = cirgen("recipes", "show", "demo")[1].splitlines()
     assert cirgen("recipes", "copy", "demo")[0] == 0
-    assert (tmp_path / "demo.yaml").read_text() == shown
+    assert (tmp_path / "demo.yaml").read_text().splitlines()[1:] == shown[1:]
     code, _, err = cirgen("recipes", "copy", "demo")
-    assert (code, "demo.yaml exists already" in err) == (1, True)
+    assert code == 1
+    assert err == "Error: demo.yaml exists already; name another file: cirgen recipes copy demo demo-2.yaml\n"
+    assert cirgen("recipes", "copy", "demo", "demo-2.yaml")[0] == 0
     assert cirgen("recipes", "copy", "demo", "deep/mine.yaml")[0] == 0
-    assert (tmp_path / "deep" / "mine.yaml").read_text() == shown
+
+
+def test_a_list_of_recipes_says_which_pictures_each_needs(cirgen: Any) -> None:
+    needs = {line.split("  ")[0]: line for line in cirgen("recipes", "ls")[1].splitlines()}
+    assert "nothing" in needs["demo"]
+    assert "FashionIQ" in needs["spn4cir/fashioniq-blip"]
+    assert "CIRR" in needs["spn4cir/cirr-blip"]
+    assert "tar shards" in needs["spn4cir/cirr-cc3m"]
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_copied_recipe_opens_with_a_command_that_runs_it_once_the_told_line_is_edited(
+    cirgen: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = cirgen("recipes", "copy", name, "my.yaml")[1].splitlines()
+    lines = (tmp_path / "my.yaml").read_text().splitlines()
+    assert lines[0] == "# To run: cirgen run my.yaml"
+    assert told[-1] == "my.yaml. To run: cirgen run my.yaml"
+    assert (len(told) == 1) == (name == "demo")
+    for line in told[:-1]:
+        place, _, what = line.partition(": edit ")
+        number, field = int(place.removeprefix("my.yaml:")), what.split()[0]
+        assert f"{field.split('.')[-1]}:" in lines[number - 1]
+    check_recipe(load_recipe("my.yaml"), files=False)
 
 
 def test_prompts_are_listed_shown_and_compared(cirgen: Any) -> None:
@@ -146,6 +174,32 @@ def test_prompts_are_listed_shown_and_compared(cirgen: Any) -> None:
     assert "-{{ target_caption }} instead of {{ reference_caption }}" in compared
     assert "send the same words" in cirgen("prompts", "diff", "spn-target", "spn-target")[1]
     assert "only version" in cirgen("prompts", "diff", "spn-target")[2]
+
+
+def test_a_prompt_of_ones_own_begins_with_a_copy_under_its_own_name(
+    cirgen: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = cirgen("prompts", "copy", "change-images", "mine.md")
+    assert code == 0
+    assert "--set 'modify.prompts=[mine.md]'" in out
+    shown = cirgen("prompts", "show", "mine.md", "--json")
+    assert json.loads(shown[1])["name"] == "mine"
+    assert cirgen("validate", "demo", "--set", "modify.prompts=[mine.md]")[0] == 0
+    code, _, err = cirgen("prompts", "copy", "change-images", "mine.md")
+    assert (code, err.endswith("cirgen prompts copy change-images mine-2.md\n")) == (1, True)
+    assert cirgen("prompts", "copy", "mine.md", "mine-2.md")[0] == 0
+
+
+@pytest.mark.parametrize("prompt", list_prompts(), ids=lambda prompt: prompt.reference)
+def test_every_shipped_prompt_can_be_copied(cirgen: Any, tmp_path: Path, prompt: Prompt) -> None:
+    assert cirgen("prompts", "copy", prompt.reference, str(tmp_path / "own.md"))[0] == 0
+    assert load_prompt(str(tmp_path / "own.md")).body == prompt.body
+
+
+def test_a_pool_that_is_empty_is_not_shown(cirgen: Any) -> None:
+    assert "examples" not in cirgen("prompts", "show", "spn-target")[1]
+    assert "1: make it red" in cirgen("prompts", "show", "change-images")[1]
 
 
 PROMPT = "---\nname: p\nversion: {}\ntask: caption\nimages: 1\nslots: []\nnote: n\nauthor: a\n---\n{}\n"
