@@ -102,6 +102,11 @@ def train_mllm(
     out: OutOption,
     level: LevelOption = "medium",
     seed: Annotated[int, typer.Option(help="Seed of weights and draws.")] = 0,
+    start: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a trained model to go on from, instead of the phases before questions."),
+    ] = None,
+    rate: Annotated[float | None, typer.Option(help="Peak learning rate; less when going on from a model.")] = None,
     steps: StepsOption = None,
     minutes: MinutesOption = None,
     threads: ThreadsOption = 2,
@@ -116,8 +121,10 @@ def train_mllm(
 
     torch.set_num_threads(threads)
     default = mllm.Settings()
-    settings = replace(default, level=level, seed=seed, steps=steps or default.steps)
-    mllm.train_mllm(out, settings, minutes=minutes, report=typer.echo)
+    settings = replace(
+        default, level=level, seed=seed, steps=steps or default.steps, rate=default.rate if rate is None else rate
+    )
+    mllm.train_mllm(out, settings, start=start, minutes=minutes, report=typer.echo)
 
 
 @app.command("train-encoder")

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from cirgen.backends.conversation import conversation
 from cirgen.world.edits import edits
 from cirgen.world.families import collection
 from cirgen.world.parser import parse
 from cirgen.world.training import clip, mllm
-from cirgen.world.training.architecture import build_clip, build_mllm, mllm_processor
+from cirgen.world.training.architecture import build_clip, build_mllm, mllm_processor, save_model
 from cirgen.world.training.faults import TRAINED, UNSEEN, faulty_text
 from cirgen.world.training.loop import Budget, Loop
 from cirgen.world.training.pool import SIBLINGS, Pool, load_pool, training_family
@@ -159,3 +160,18 @@ def test_pick_questions_ask_for_every_letter(pool):
     rows = [lessons.row(lessons.images(pick=True, rng=rng), rng) for _ in range(40)]
     answers = {lesson.answer for row in rows for lesson in row}
     assert answers == set(LETTERS)
+
+
+def test_training_goes_on_from_a_model_and_its_tokenizer(texts, tmp_path):
+    tokenizer = mllm_tokenizer(texts[:400])
+    torch.manual_seed(3)
+    first = build_mllm(tokenizer, 32, (1, 1))
+    save_model(first, mllm_processor(tokenizer), tmp_path / "first")
+    settings = mllm.Settings(level="easy", families=2, steps=1, batch=2, pick_batch=1, compare_batch=2, rate=0.0)
+    mllm.train_mllm(
+        tmp_path / "second", settings, start=tmp_path / "first", cache=tmp_path / "cache", report=lambda line: None
+    )
+    one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("first", "second"))
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one), "a rate of nothing changes nothing"
+    assert (tmp_path / "second" / "tokenizer.json").read_text() == (tmp_path / "first" / "tokenizer.json").read_text()

@@ -240,6 +240,7 @@ def train_mllm(
     folder: Path,
     settings: Settings,
     *,
+    start: Path | None = None,
     minutes: float | None = None,
     work: Path | None = None,
     cache: Path | None = None,
@@ -250,15 +251,15 @@ def train_mllm(
     Args:
         folder: where the model goes; it is written at every checkpoint of the last phase too.
         settings: what to train.
+        start: folder of a trained model to begin the last phase from, instead of the earlier phases.
         minutes: wall clock of the last phase instead of `settings.steps`.
         work: folder of the checkpoints, by default `folder` with `.work` after its name.
         cache: folder of the rendered pool.
         report: takes progress lines.
     """
     torch.manual_seed(settings.seed)
-    tokenizer = mllm_tokenizer(tokenizer_texts())
+    model, tokenizer = _load(start) if start else _build(settings)
     pool = load_pool("mllm", settings.level, settings.seed, settings.families, cache=cache)
-    model: Any = build_mllm(tokenizer, settings.width, settings.layers)
     use_fast_attention(model)
     trainee = Trainee(model)
     lessons = Lessons(pool, settings, tokenizer)
@@ -271,12 +272,25 @@ def train_mllm(
         )
         loop.run()
 
-    run("vision", vision_loss(trainee, pool, settings.vision_batch), Budget(settings.vision_steps))
-    run("comparing", comparing_loss(trainee, near, settings.compare_batch), Budget(settings.compare_steps))
-    run("near-pairs", joint_loss(trainee, near), Budget(settings.near_steps))
+    if not start:
+        run("vision", vision_loss(trainee, pool, settings.vision_batch), Budget(settings.vision_steps))
+        run("comparing", comparing_loss(trainee, near, settings.compare_batch), Budget(settings.compare_steps))
+        run("near-pairs", joint_loss(trainee, near), Budget(settings.near_steps))
     run(
         "questions",
         joint_loss(trainee, lessons),
         Budget(settings.steps, minutes),
         lambda: save_model(model, mllm_processor(tokenizer), folder),
     )
+
+
+def _build(settings: Settings) -> tuple[Any, PreTrainedTokenizerFast]:
+    tokenizer = mllm_tokenizer(tokenizer_texts())
+    return build_mllm(tokenizer, settings.width, settings.layers), tokenizer
+
+
+def _load(folder: Path) -> tuple[Any, PreTrainedTokenizerFast]:
+    from transformers import AutoTokenizer, LlavaForConditionalGeneration
+
+    model: Any = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    return model, AutoTokenizer.from_pretrained(folder)
