@@ -4,34 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from cirgen.filters.base import FilterSettings
 from cirgen.filters.registry import FILTERS
+from cirgen.settings import Settings
 from cirgen.sources.base import SourceSettings
 from cirgen.sources.registry import SOURCES
 
-
-class Section(BaseModel):
-    """A part of a recipe: unknown keys are errors, values are frozen."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+Temperature = Annotated[float, Field(ge=0, le=10)]
+Share = Annotated[float, Field(gt=0, le=1_000_000)]
 
 
-class Sampling(Section):
+class Sampling(Settings):
     """How texts are drawn from a model."""
 
-    temperature: float = Field(0.0, ge=0)
+    temperature: Temperature = 0.0
     """0 is greedy decoding."""
     top_p: float = Field(1.0, gt=0, le=1)
-    top_k: int = Field(0, ge=0)
+    top_k: int = Field(0, ge=0, le=10_000_000)
     """0 keeps every token."""
-    max_new_tokens: int = Field(64, ge=1)
-    ladder: tuple[float, ...] = ()
+    max_new_tokens: int = Field(64, ge=1, le=100_000)
+    ladder: tuple[Temperature, ...] = Field((), max_length=16)
     """Temperatures of the attempts that follow a truncated or unparsable answer, one attempt each."""
 
 
-class Model(Section):
+class Model(Settings):
     """A generative model and who runs it."""
 
     model: str
@@ -41,42 +39,47 @@ class Model(Section):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """`auto` is bfloat16 on a GPU and float32 on a CPU."""
     quantization: Literal["none", "8bit", "4bit"] = "none"
-    max_pixels: int = Field(1_003_520, ge=1)
+    max_pixels: int = Field(1_003_520, ge=784, le=1_000_000_000)
     """Larger images are scaled down to so many pixels before the processor sees them (1,280 patches of 28 x 28)."""
-    batch_size: int = Field(32, ge=1)
+    batch_size: int = Field(32, ge=1, le=16_384)
     device: str = "auto"
 
 
-class Encoder(Section):
+class Encoder(Settings):
     """The encoder of images and texts that pairing and filters use."""
 
     model: str
     revision: str | None = None
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
-    batch_shape: int = Field(32, ge=1)
+    batch_shape: int = Field(32, ge=1, le=16_384)
     """Rows of every forward pass, padded: a part of the answer, since another shape moves the last bits."""
     device: str = "auto"
 
 
-class Caption(Section):
+class Caption(Settings):
     """What is asked of every image by itself."""
 
     prompts: tuple[str, ...] = ("caption-brief",)
     """The first one's answer is the caption that later stages read."""
-    words: int = Field(10, ge=1)
+    words: int = Field(10, ge=1, le=1_000)
     """Fills the slot `words`: a request, never enforced."""
-    samples: int = Field(1, ge=1)
+    samples: int = Field(1, ge=1, le=1_000)
     sampling: Sampling = Sampling()
 
 
-class Signal(Section):
+_COSINES = (-1, 1, "cosine")
+_BOUNDS = {"rank": (1, 1_000_000_000, "rank"), "percentile": (0, 100, "percentile")}
+"""What the window of a signal is in, cosines where nothing else is said."""
+
+
+class Signal(Settings):
     """One way to choose targets for a reference."""
 
     kind: Literal["random", "rank", "percentile", "neighbours", "given"]
     """How targets are chosen: at random, in a window of ranks or percentiles, nearest within bounds, by the source."""
     by: Literal["image", "caption"] = "image"
     """Which embedding measures similarity."""
-    per_image: int = Field(1, ge=1)
+    per_image: int = Field(1, ge=1, le=1_000_000)
     """Targets drawn for each reference."""
     lower: float | None = None
     """rank: first rank (1 is nearest); percentile: 0 to 100; neighbours: smallest cosine."""
@@ -88,55 +91,72 @@ class Signal(Section):
     def _bounds(self) -> Self:
         if self.kind in ("rank", "percentile") and (self.lower is None or self.upper is None):
             raise ValueError(f"a {self.kind} window needs both lower and upper")
+        least, most, unit = _BOUNDS.get(self.kind, _COSINES)
+        for name, value in (("lower", self.lower), ("upper", self.upper)):
+            if value is not None and not least <= value <= most:
+                raise ValueError(
+                    f"{name} of a {self.kind} signal is a {unit} from {least:,} to {most:,}, not {value:g}"
+                )
+            if value is not None and self.kind == "rank" and not value.is_integer():
+                raise ValueError(f"{name} of a rank signal is a whole number, not {value:g}")
         if self.lower is not None and self.upper is not None and self.lower > self.upper:
-            raise ValueError("lower is above upper")
+            raise ValueError(f"lower {self.lower:g} is above upper {self.upper:g}; swap them")
         return self
 
 
-class Pair(Section):
+class Pair(Settings):
     """How references meet targets; always within a split, never within a near-duplicate group."""
 
     signals: tuple[Signal, ...] = (Signal(kind="neighbours"),)
-    max_pairs: int | None = Field(None, ge=1)
+    max_pairs: int | None = Field(None, ge=1, le=1_000_000_000_000)
     """Keep so many pairs, drawn by key."""
-    hard_negatives: int = Field(5, ge=0)
+    hard_negatives: int = Field(5, ge=0, le=10_000)
     """Mined neighbours per pair, beside the reference itself."""
 
 
-class Modify(Section):
+class Modify(Settings):
     """How modification texts are written."""
 
     prompts: tuple[str, ...] = ("change-images",)
     """A template writes from captions, a rewrite asks `llm`, a change asks `mllm` with both images."""
     prompts_per_pair: Literal["all", "rotate"] = "all"
-    samples: int = Field(1, ge=1)
+    samples: int = Field(1, ge=1, le=1_000)
     directions: Literal["forward", "both"] = "forward"
-    intents: dict[str, float] = {"any": 1.0}
+    intents: dict[str, Share] = Field(default_factory=lambda: {"any": 1.0})
     """Shares of intents; each text draws one by its key."""
-    examples: int = Field(0, ge=0)
+    examples: int = Field(0, ge=0, le=1_000)
     """In-context examples per prompt, drawn by key from the prompt's pool."""
-    fallback_tokens: int | None = Field(77, ge=1)
+    fallback_tokens: int | None = Field(77, ge=1, le=1_000_000)
     """A template text of more tokens (of the encoder) falls back to the target caption, as in SPN4CIR; null: never."""
     sampling: Sampling = Sampling()
 
 
-class Export(Section):
+class Export(Settings):
     """What the dataset folder holds."""
 
     images: Literal["embed", "link", "none"] | None = None
     """Null embeds where every licence is known, and writes none otherwise."""
-    max_side: int | None = Field(None, ge=16)
+    max_side: int | None = Field(None, ge=16, le=100_000)
     """Embedded images are scaled down to this side, in pixels."""
     validation: float = Field(0.1, ge=0, lt=1)
     """Share of image groups."""
     test: float = Field(0.1, ge=0, lt=1)
     rejected: bool = True
-    preview: int = Field(200, ge=0)
+    preview: int = Field(200, ge=0, le=100_000)
     license: str = "other"
     """Licence of the texts, for the card."""
 
+    @model_validator(mode="after")
+    def _shares(self) -> Self:
+        if self.validation + self.test >= 1:
+            raise ValueError(
+                f"validation {self.validation:g} and test {self.test:g} leave nothing to train on; "
+                "keep their sum below 1"
+            )
+        return self
 
-class Publish(Section):
+
+class Publish(Settings):
     """Where a finished dataset goes."""
 
     repo: str | None = None
@@ -152,11 +172,11 @@ else:
     AnyFilter = Annotated[FILTERS.union(), Field(discriminator="name")]
 
 
-class Recipe(Section):
+class Recipe(Settings):
     """A whole run, from images to a published corpus."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")
-    seed: int = 0
+    seed: int = Field(0, ge=-(2**63), lt=2**63)
     images: AnySource
     mllm: Model | None = None
     llm: Model | None = None

@@ -81,9 +81,7 @@ def _slots(recipe: Recipe, prompts: dict[Path, Prompt]) -> Problems:
 
 
 def _intents(recipe: Recipe, prompts: dict[Path, Prompt]) -> Problems:
-    for intent, share in recipe.modify.intents.items():
-        if share <= 0:
-            yield ("modify", "intents", intent), f"a share must be above 0, not {share:g}; take the intent out instead"
+    for intent in recipe.modify.intents:
         for prompt in prompts.values():
             if prompt.intents and intent not in prompt.intents:
                 known = ", ".join(prompt.intents)

@@ -13,11 +13,20 @@ from cirgen.yaml_text import Path
 
 SIMILAR_ENOUGH = 60
 """Score out of 100 from which another key is offered."""
+SHOWN_CHARACTERS = 80
+"""Of a wrong value; a whole section may stand where a number should."""
 TAGS = ("kind", "name")
 """Fields whose literal default names a part of a registry."""
 WORDINGS = {
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be below {lt}",
+    "less_than_equal": "must be at most {le}",
+    "too_long": "must have at most {max_length} items",
+    "finite_number": "must be a finite number",
+    "invalid_key": "is no key; a key is a word",
     "float_parsing": "must be a number",
     "string_pattern_mismatch": "must be letters, digits, dots, dashes and underscores, at most 96",
     "model_type": "must be a mapping of keys",
@@ -57,8 +66,11 @@ def _place(location: Path, root: type[BaseModel]) -> tuple[Path, list[type[BaseM
     parts = iter(location)
     for part in parts:
         if not isinstance(part, int) and (tagged := _by_tag(models)):
-            models = tagged[part]
-            part = next(parts)  # noqa: PLW2901 - a tag stands before the key, which is what the user wrote
+            parents = models = tagged[part]
+            key = next(parts, None)  # a tag stands before the key, which is what the user wrote
+            if key is None:  # what is wrong is no single key
+                break
+            part = key  # noqa: PLW2901
         place.append(part)
         parents, models = models, models if isinstance(part, int) else _models_at(models, part)
     return tuple(place), parents
@@ -98,9 +110,15 @@ def _sentence(details: ErrorDetails, models: list[type[BaseModel]]) -> str:
         case "value_error":
             sentence = str(context["error"])
         case kind:
-            sentence = f"{WORDINGS.get(kind, _plain(details['msg']))}, not {given!r}"
+            wording = WORDINGS[kind].format_map(context) if kind in WORDINGS else _plain(details["msg"])
+            sentence = f"{wording}, not {_shown(given)}"
     return sentence
 
 
 def _plain(message: str) -> str:
     return message.removeprefix("Input ").replace("a valid tuple", "a list")
+
+
+def _shown(given: Any) -> str:
+    text = repr(given)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."

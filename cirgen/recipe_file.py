@@ -55,7 +55,7 @@ def load_recipe(path_or_name: str | Path, overrides: Sequence[str] = ()) -> Load
         UserError: there is no such recipe.
     """
     path = find_recipe(str(path_or_name))
-    text = path.read_text(encoding="utf8")
+    text = _text(path)
     source = _parse(text, path.name)
     origins = {place: f"{path.name}:{line}" for place, line in source.lines.items()}
     problems = [_problem({p: f"{path.name}:{n}"}, p, "is given twice; keep one") for p, n in source.duplicates]
@@ -99,6 +99,14 @@ def recipe_names() -> list[str]:
     """Return the names of the shipped recipes: their path without suffix."""
     folder = data_folder("recipes")
     return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob(f"*{SUFFIX}"))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf8")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise RecipeErrors([f"{path.name}:{line}: this is no UTF-8 text; save the recipe as UTF-8"]) from error
 
 
 def _parse(text: str, name: str) -> yaml_text.YamlText:
@@ -155,7 +163,7 @@ def _no_such_item(place: yaml_text.Path, parent: Any) -> str:
 
 def _problem(origins: dict[yaml_text.Path, str], place: yaml_text.Path, message: str) -> str:
     origin = next(origins[p] for p in _upwards(place) if p in origins)
-    return f"{origin}: {_dotted(place)}: {message}"
+    return f"{origin}: {_dotted(place)}: {message}".encode(errors="backslashreplace").decode()
 
 
 def _upwards(place: yaml_text.Path) -> Iterator[yaml_text.Path]:

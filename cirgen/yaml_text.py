@@ -10,9 +10,14 @@ from io import StringIO
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.constructor import ConstructorError, SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.representer import SafeRepresenter
+
+MAX_DEPTH = 100
+MAX_PLACES = 100_000
+"""A document of more keys and list items, anchors unfolded, is refused: anchors may unfold without end."""
 
 Path = tuple[str | int, ...]
 """Where a value stands: keys of mappings and indices of lists, from the root."""
@@ -45,17 +50,30 @@ def read_yaml(text: str) -> YamlText:
         NotYamlError: the text is not YAML; says on which line.
     """
     reader = YAML(typ="safe", pure=True)
+    reader.Constructor = _Constructor
     reader.allow_duplicate_keys = True
     try:
-        data = reader.load(text)
         root = YAML(typ="safe", pure=True).compose(text)
+        lines, duplicates = _positions(root)
+        data = reader.load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise NotYamlError(mark.line + 1 if mark else 1, str(error.problem or error.context)) from error
     except YAMLError as error:
         raise NotYamlError(1, str(error).splitlines()[0]) from error
-    lines, duplicates = _positions(root)
+    except RecursionError as error:
+        raise NotYamlError(1, "it nests too deep") from error
     return YamlText(data, lines, duplicates)
+
+
+class _Constructor(SafeConstructor):
+    """Says on which line a value stands that its type cannot hold, such as the date 2024-02-30."""
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, KeyError) as error:
+            raise ConstructorError(None, None, f"a value that cannot be read ({error})", node.start_mark) from error
 
 
 _PLAIN = re.compile(r"(?!(?:null|true|false|yes|no|on|off|y|n)$)[a-z_][a-z0-9_-]*(?:[/:.][a-z0-9_-]+)*", re.IGNORECASE)
@@ -97,6 +115,8 @@ def _positions(root: Node | None) -> tuple[dict[Path, int], tuple[tuple[Path, in
         path, node = queue.popleft()
         for part, marked, child in _children(node):
             place, line = (*path, part), marked.start_mark.line + 1
+            if len(place) > MAX_DEPTH or len(lines) > MAX_PLACES:
+                raise NotYamlError(line, "it nests too deep, or an anchor holds itself")
             if place in lines:
                 duplicates.append((place, line))
             lines[place] = line

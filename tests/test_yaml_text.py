@@ -59,3 +59,19 @@ def test_what_is_not_yaml_is_refused_with_its_line() -> None:
     with pytest.raises(NotYamlError) as caught:
         read_yaml("name: a\nseed: [1\n")
     assert caught.value.line == 3
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["2026-02-30", "!!int x", "!!bool x", "9" * 5_000, "[" * 3_000, "&a {b: *a}", "&a [*a, *a]"],
+)
+def test_a_value_that_cannot_be_read_is_told_with_its_line(value: str) -> None:
+    with pytest.raises(NotYamlError) as caught:
+        read_yaml(f"name: a\nseed: {value}\n")
+    assert caught.value.line in (1, 2)
+
+
+def test_anchors_that_unfold_without_end_are_refused() -> None:
+    text = "a: &l0 [x, x]\n" + "".join(f"b{n}: &l{n} [*l{n - 1}, *l{n - 1}]\n" for n in range(1, 40))
+    with pytest.raises(NotYamlError, match="anchor"):
+        read_yaml(text)

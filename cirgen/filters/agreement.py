@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 import pyarrow as pa
+from pydantic import Field
 
 from cirgen.cosine import paired_cosines
 from cirgen.filters.base import Embeddings, Filter, Score
 from cirgen.filters.threshold import Bound, BoundedSettings, Percentile, reasons
+from cirgen.settings import Cosine
 
 _BOUNDS = (
     Bound("min_target", "target", "text far from the target", least=True),
@@ -24,10 +26,10 @@ class AgreementSettings(BoundedSettings):
     """
 
     name: Literal["agreement"] = "agreement"
-    min_target: float | None = None
+    min_target: Cosine | None = None
     """Smallest cosine of text and target."""
     min_target_percentile: Percentile = None
-    min_margin: float | None = None
+    min_margin: float | None = Field(None, ge=-2, le=2)
     """Smallest cosine of text and target less that of text and reference."""
     min_margin_percentile: Percentile = None
 

@@ -14,15 +14,13 @@ from typing import ClassVar, NamedTuple, Protocol
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from cirgen.schemas import TRIPLET
+from cirgen.settings import Settings
 
 
-class FilterSettings(BaseModel):
+class FilterSettings(Settings):
     """What every filter can be told."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Score(NamedTuple):

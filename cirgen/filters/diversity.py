@@ -23,7 +23,7 @@ class DiversitySettings(FilterSettings):
     name: Literal["diversity"] = "diversity"
     max_share: float = Field(0.15, gt=0, le=1)
     """Of the texts that this filter accepts; in Laion-CIR 27 % open with "change the color"."""
-    always: int = Field(10, ge=1)
+    always: int = Field(10, ge=1, le=1_000_000_000)
     """So many texts of one opening always stay: a share of a small corpus is no measure."""
 
 

@@ -19,9 +19,9 @@ class DuplicateSettings(FilterSettings):
     name: Literal["duplicate"] = "duplicate"
     near: float = Field(0.95, gt=0, le=1)
     """Texts of one pair that share so much (normalised indel similarity of their words) are near duplicates."""
-    targets_per_text: int = Field(3, ge=1)
+    targets_per_text: int = Field(3, ge=1, le=1_000_000)
     """Targets that one text of one reference may lead to: a text of many targets tells none of them."""
-    per_pair: int = Field(10, ge=1)
+    per_pair: int = Field(10, ge=1, le=1_000_000)
     """Texts of one pair."""
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from typing import Literal
+from typing import Literal, Self
 
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cirgen.filters.base import Embeddings, Filter, FilterSettings, Score
 from cirgen.filters.words import EDIT_WORDS, FUNCTION_WORDS, words
@@ -53,17 +53,23 @@ class LintSettings(FilterSettings):
     """What a text must look like."""
 
     name: Literal["lint"] = "lint"
-    min_words: int = Field(2, ge=0)
-    max_words: int = Field(40, ge=1)
-    max_characters: int = Field(300, ge=1)
+    min_words: int = Field(2, ge=0, le=10_000)
+    max_words: int = Field(40, ge=1, le=10_000)
+    max_characters: int = Field(300, ge=1, le=100_000)
     allow: tuple[Pattern, ...] = ()
     """Faults to let pass: meta-talk ("the second image"), taxonomy ("change the cardinality"), residue ("<image>")."""
     language: Literal["english", "any"] = "english"
     """A guess by script and common words, without a model: it catches other languages in long texts alone."""
     max_other_script: float = Field(0.1, ge=0, le=1)
     """Share of letters that are not Latin, where the language is English."""
-    max_repeats: int = Field(3, ge=1)
+    max_repeats: int = Field(3, ge=1, le=10_000)
     """How often one run of three words may occur; an endless text repeats it."""
+
+    @model_validator(mode="after")
+    def _lengths(self) -> Self:
+        if self.min_words > self.max_words:
+            raise ValueError(f"min_words {self.min_words} is above max_words {self.max_words}, so no text would pass")
+        return self
 
 
 class Lint(Filter):

@@ -26,9 +26,9 @@ class ReferenceLeakSettings(BoundedSettings):
     max_share: float | None = Field(None, ge=0, le=1)
     """Share of the text's content words that the reference caption has and the target's lacks; 0.5 is a start."""
     max_share_percentile: Percentile = None
-    free_words: int = Field(2, ge=0)
+    free_words: int = Field(2, ge=0, le=10_000)
     """So many such words are never a leak: a removal must name what goes."""
-    max_tail: int | None = Field(3, ge=0)
+    max_tail: int | None = Field(3, ge=0, le=10_000)
     """Content words after "instead of" and its like; null for templates that are made of such tails (SPN4CIR)."""
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 import pyarrow as pa
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from cirgen.filters.base import Embeddings, Filter, Score
-from cirgen.filters.threshold import Bound, BoundedSettings, Percentile, reasons
-
-Cosine = Annotated[float | None, Field(ge=-1, le=1)]
+from cirgen.filters.threshold import SUFFIX, Bound, BoundedSettings, Percentile, reasons
+from cirgen.settings import Cosine
 
 _BOUNDS = (
     Bound("lower", "cosine", "too different", least=True),
@@ -22,18 +21,19 @@ class SimilaritySettings(BoundedSettings):
     """The window of image similarity; percentiles carry over from one encoder to another, values do not."""
 
     name: Literal["similarity"] = "similarity"
-    lower: Cosine = None
+    lower: Cosine | None = None
     """Smallest cosine of the two image embeddings."""
     lower_percentile: Percentile = None
-    upper: Cosine = None
+    upper: Cosine | None = None
     """Largest cosine; MegaPairs uses 0.96, VDG 0.94, each with its own encoder."""
     upper_percentile: Percentile = None
 
     @model_validator(mode="after")
     def _order(self) -> Self:
-        for low, high in ((self.lower, self.upper), (self.lower_percentile, self.upper_percentile)):
+        for ending in ("", SUFFIX):
+            low, high = getattr(self, f"lower{ending}"), getattr(self, f"upper{ending}")
             if low is not None and high is not None and low > high:
-                raise ValueError("lower is above upper")
+                raise ValueError(f"lower{ending} {low:g} is above upper{ending} {high:g}; swap them")
         return self
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from cirgen.filters.base import FilterSettings
+from cirgen.settings import Percent
 
-Percentile = Annotated[float | None, Field(ge=0, le=100)]
+Percentile = Percent | None
 """0 to 100; null is no bound."""
 
 SUFFIX = "_percentile"

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from cirgen.settings import Settings
 
 
-class SourceSettings(BaseModel):
+class SourceSettings(Settings):
     """What every source can be told; `license`, `author` and `category` hold where the source itself is silent."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     license: str = ""
     author: str = ""

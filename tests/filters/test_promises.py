@@ -39,7 +39,7 @@ SHARE = st.integers(1, 20).map(lambda part: part / 20)
 
 BOUNDS: dict[tuple[str, str], tuple[Any, bool]] = {
     ("lint", "min_words"): (st.integers(0, 8), False),
-    ("lint", "max_words"): (st.integers(1, 12), True),
+    ("lint", "max_words"): (st.integers(2, 12), True),
     ("lint", "max_characters"): (st.integers(1, 60), True),
     ("lint", "max_repeats"): (st.integers(1, 5), True),
     ("lint", "max_other_script"): (SHARE, True),

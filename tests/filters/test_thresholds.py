@@ -29,7 +29,7 @@ def test_too_near_and_too_far_have_their_own_reasons() -> None:
     [
         ({}, "can reject nothing; set lower or lower_percentile"),
         ({"lower": 0.1, "lower_percentile": 5}, "two ways to say one thing"),
-        ({"lower": 0.9, "upper": 0.1}, "lower is above upper"),
+        ({"lower": 0.9, "upper": 0.1}, r"lower 0\.9 is above upper 0\.1"),
         ({"lower_percentile": 101}, "less than or equal to 100"),
     ],
 )

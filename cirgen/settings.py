@@ -1,0 +1,39 @@
+"""What every part of a recipe has in common, and the units that several of them count in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+Cosine = Annotated[float, Field(ge=-1, le=1)]
+Percent = Annotated[float, Field(ge=0, le=100)]
+
+
+class Settings(BaseModel):
+    """A part of a recipe: unknown keys are errors, values are frozen, numbers finite, texts Unicode."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _unicode(cls, value: Any) -> Any:
+        for text in _texts(value):
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                raise ValueError(f"{text!r} is no Unicode text, which no file can hold; write UTF-8") from error
+        return value
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts of plain data, keys of mappings included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from (*_texts(key), *_texts(item))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts(item)
