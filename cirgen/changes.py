@@ -8,15 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from cirgen.errors import UserError
-from cirgen.prompts import check_lock
 from cirgen.publish.origins import prompts
 from cirgen.recipe import Recipe
 from cirgen.run_folder import Run
 from cirgen.shards import write_text
 
 RECIPE_NAME = "recipe.yaml"
-PROMPT_LOCK = "prompt_lock"
-"""Fact of a run: the hash of every prompt version that it ever used."""
 
 PAIRS_ON = "pairs, the texts of new pairs, the decision"
 CONSEQUENCES: Mapping[str, str] = {
@@ -28,11 +25,12 @@ CONSEQUENCES: Mapping[str, str] = {
     "caption": "captions, and the texts written from them",
     "pair": PAIRS_ON,
     "modify": "texts",
+    "modify.directions": PAIRS_ON,
     "filter": "the decision, and scores never measured",
     "export": "the split and the dataset folder",
     "publish": "nothing",
 }
-"""Section of the recipe to what a change in it runs again; what has a row already is never generated twice."""
+"""Section or field of the recipe to what a change in it runs again; what has a row is never generated twice."""
 
 NOTHING_BUT_SPEED = frozenset({"batch_size", "device"})
 
@@ -53,7 +51,9 @@ class Change:
     def consequence(self) -> str:
         """Return what runs again because of it."""
         section, _, field = self.path.partition(".")
-        return "nothing" if field in NOTHING_BUT_SPEED else CONSEQUENCES.get(section, "everything")
+        if field in NOTHING_BUT_SPEED:
+            return "nothing"
+        return CONSEQUENCES.get(self.path) or CONSEQUENCES.get(section, "everything")
 
 
 _ABSENT = object()
@@ -82,7 +82,7 @@ def enter(run: Run) -> list[Change]:
     Raises:
         UserError: the folder holds a run of another name, or a prompt changed under its version.
     """
-    check_prompts(run)
+    prompts(run)
     before = read_recipe(run.folder)
     if before is None:
         return []
@@ -92,17 +92,6 @@ def enter(run: Run) -> list[Change]:
             "either choose another folder with --output, or give the recipe that name."
         )
     return list(changes(before, run.recipe.resolved()))
-
-
-def check_prompts(run: Run) -> None:
-    """Refuse prompts whose text changed since this run used that version of them.
-
-    Raises:
-        UserError: with both ways out.
-    """
-    remembered = run.read_facts().get(PROMPT_LOCK, {})
-    for prompt in prompts(run):
-        check_lock(prompt, remembered, run.facts)
 
 
 def read_recipe(folder: Path) -> dict[str, Any] | None:

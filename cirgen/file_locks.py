@@ -23,6 +23,14 @@ def shared(path: Path) -> Iterator[None]:
 
 
 @contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold a file alone; waits while anybody else holds it."""
+    with _opened(path, os.O_RDWR) as descriptor:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
 def exclusive(path: Path) -> Iterator[bool]:
     """Hold a file alone; yields whether that could be had at once."""
     with _opened(path, os.O_RDWR) as descriptor:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from cirgen.errors import UserError
+from cirgen.file_locks import alone
 
 LOCK_NAME = "run.lock"
 GATE_NAME = "run.gate"
@@ -31,24 +32,30 @@ def hold(folder: Path, join: bool = False) -> Iterator[bool]:
     Raises:
         UserError: another process works in the folder, and this one does not join.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     with (folder / LOCK_NAME).open("a+", encoding="utf8") as file:
-        with (folder / GATE_NAME).open("a") as gate:
-            fcntl.flock(gate, fcntl.LOCK_EX)
-            alone = _come_in(folder, file, join)
-        yield alone
+        with alone(folder / GATE_NAME):
+            first = _come_in(folder, file, join)
+        yield first
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UserError(f"A run needs a folder, and {error.filename} is a file; give another --output.") from error
 
 
 def _come_in(folder: Path, file: TextIO, join: bool) -> bool:
-    alone = _try_lock(file, fcntl.LOCK_EX)
-    if not alone and not join:
+    first = _try_lock(file, fcntl.LOCK_EX)
+    if not first and not join:
         raise UserError(_refusal(folder, file))
-    if alone:
+    if first:
         file.truncate(0)
     file.write(f"{os.getpid()}\n")
     file.flush()
     fcntl.flock(file, fcntl.LOCK_SH)
-    return alone
+    return first
 
 
 def _try_lock(file: TextIO, kind: int) -> bool:

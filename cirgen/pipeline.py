@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from cirgen import __version__
 from cirgen.captions import captions
-from cirgen.changes import PROMPT_LOCK
+from cirgen.changes import save_recipe
 from cirgen.compaction import compact
 from cirgen.errors import UserError
 from cirgen.images import RunImages
@@ -22,7 +22,7 @@ from cirgen.keys import recipe_hash
 from cirgen.publish.counts import accepted_count
 from cirgen.publish.origins import prompts
 from cirgen.report.write import write_report
-from cirgen.run_folder import Run
+from cirgen.run_folder import PROMPT_LOCK, Run
 from cirgen.shards import write_rows
 from cirgen.stages.export import export
 from cirgen.stages.filter import filter_triplets
@@ -110,6 +110,7 @@ def run_pipeline(run: Run) -> Outcome:
     """
     models = Models(run)
     note_recipe(run, models)
+    save_recipe(run.folder, run.recipe)  # a start that finds no models changes nothing of what the folder remembers
     run.remove_leftovers()
     _compact(run)
     clock = _Clock(run)
@@ -138,6 +139,8 @@ def _generate(run: Run, models: Models, images: RunImages, clock: _Clock) -> Non
             raise UserError("Captions need a model; add a section 'mllm' to the recipe.")
         with clock.stage("caption"):
             caption(run, models.mllm, images)
+    else:
+        run.caption_plan.unlink(missing_ok=True)  # of a recipe that asked for captions
     with clock.stage("embed"):
         by_caption = any(signal.by == "caption" for signal in run.recipe.pair.signals)
         embed(run, models.encoder, images, _caption_texts(run) if by_caption else None)
@@ -175,6 +178,7 @@ def note_recipe(run: Run, models: Models) -> None:
         models=contents,
         revisions=models.revisions(),
         prompts=used,
+        limit=run.limit,
     )
     run.add_to_fact(PROMPT_LOCK, used)
 
@@ -199,6 +203,5 @@ class _Clock:
             yield
         finally:
             self.seconds[name] = time.monotonic() - start
-            before = self._run.read_facts().get("seconds", {}).get(name, 0.0)
-            self._run.add_to_fact("seconds", {name: round(before + self.seconds[name], 3)})
+            self._run.add_seconds(name, self.seconds[name])
         _compact(self._run)

@@ -154,7 +154,6 @@ def _check_marks(prompt: Prompt, origin: str) -> None:
         )
 
 
-@cache
 def load_prompt(reference: str, folder: Path | None = None) -> Prompt:
     """Load a prompt by `name` (newest version), `name@version`, or path of a `.md` file.
 
@@ -163,11 +162,27 @@ def load_prompt(reference: str, folder: Path | None = None) -> Prompt:
         folder: where shipped templates lie; the package's own by default.
 
     Raises:
-        UserError: no such prompt or version, or a shipped body that changed under its version.
+        UserError: no such prompt or version, a shipped body that changed under its version, or a file that gives
+            itself the name and version of a shipped prompt with other words.
     """
-    if reference.endswith(".md"):
-        return _from_file(Path(reference).expanduser())
     folder = folder or data_folder("prompts")
+    if reference.endswith(".md"):
+        return _own(Path(reference).expanduser(), folder)
+    return _shipped(reference, folder)
+
+
+def _own(path: Path, folder: Path) -> Prompt:
+    prompt = _from_file(path)
+    shipped = {other.reference: other.hash for other in list_prompts(folder)}
+    if shipped.get(prompt.reference, prompt.hash) != prompt.hash:
+        raise UserError(
+            f"{path} calls itself '{prompt.reference}', which ships with cirgen in other words: "
+            f"either give it a name of its own, or name the shipped one, '{prompt.reference}', in its place."
+        )
+    return prompt
+
+
+def _shipped(reference: str, folder: Path) -> Prompt:
     name, _, version = reference.partition("@")
     candidates = {prompt.version: prompt for prompt in list_prompts(folder) if prompt.name == name}
     if not candidates:
@@ -183,7 +198,11 @@ def load_prompt(reference: str, folder: Path | None = None) -> Prompt:
 def _from_file(path: Path) -> Prompt:
     if not path.is_file():
         raise UserError(f"There is no prompt file at {path}; correct the path, or name a shipped prompt.")
-    return parse_prompt(path.read_text(encoding="utf8"), str(path))
+    try:
+        text = path.read_text(encoding="utf8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not text in UTF-8 ({error.reason}); save it as such.") from error
+    return parse_prompt(text, str(path))
 
 
 def _suggestion(name: str, folder: Path) -> str:

@@ -35,7 +35,8 @@ def check_recipe(loaded: LoadedRecipe, files: bool = True) -> None:
     """
     recipe = loaded.recipe
     prompts, problems = _prompts(recipe)
-    problems += [*_tasks(recipe, prompts), *_slots(recipe, prompts), *_intents(recipe, prompts), *_signals(recipe)]
+    problems += [*_twice(prompts), *_tasks(recipe, prompts), *_slots(recipe, prompts)]
+    problems += [*_intents(recipe, prompts), *_signals(recipe)]
     if files:
         problems += [*_models(recipe), *_images(recipe, prompts)]
     if problems:
@@ -56,6 +57,21 @@ def _prompts(recipe: Recipe) -> tuple[dict[Path, Prompt], list[tuple[Path, str]]
     if not recipe.modify.prompts:
         problems.append((("modify", "prompts"), "names no prompt; name one, for example change-images"))
     return found, problems
+
+
+def _twice(prompts: dict[Path, Prompt]) -> Problems:
+    """Tell prompts that are named twice, whatever the recipe calls them: rows know a prompt by name and version."""
+    first: dict[str, Path] = {}
+    for place, prompt in prompts.items():
+        known = first.setdefault(prompt.reference, place)
+        if known != place:
+            yield (
+                place,
+                (
+                    f"'{prompt.reference}' is named by {'.'.join(map(str, known))} already; take one of them out, "
+                    "or give a file of your own another name or version"
+                ),
+            )
 
 
 def _tasks(recipe: Recipe, prompts: dict[Path, Prompt]) -> Problems:

@@ -3,17 +3,51 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cirgen.blobs import remove_orphans
-from cirgen.file_locks import remove_unclaimed
+from cirgen.errors import UserError
+from cirgen.file_locks import alone, remove_unclaimed
+from cirgen.lock import GATE_NAME
 from cirgen.progress import Progress, Silent
+from cirgen.prompts import Prompt, check_lock, load_prompt
 from cirgen.recipe import Recipe
+from cirgen.scratch import remove_leftover_folders, scratch_folder
 from cirgen.shards import TEMPORARY_SUFFIX, write_text
 from cirgen.store import Store
+
+PROMPT_LOCK = "prompt_lock"
+"""Fact of a run: the hash of every prompt version that it ever used."""
+
+
+SCRATCH = "scratch"
+FACTS_NAME = "run.json"
+Facts = dict[str, Any]
+
+
+def read_facts(folder: Path) -> Facts:
+    """Return what a run folder's `run.json` holds, nothing where there is none.
+
+    Raises:
+        UserError: it was damaged.
+    """
+    path = folder / FACTS_NAME
+    if not path.is_file():
+        return {}
+    try:
+        facts = json.loads(path.read_bytes())
+    except ValueError as error:
+        facts = error
+    if isinstance(facts, dict):
+        return facts
+    raise UserError(
+        f"{path} is damaged: move it away and give your `cirgen run` command again, which writes it anew "
+        "(lost are the time spent so far and which prompt versions were used)."
+    )
 
 
 @dataclass
@@ -28,6 +62,19 @@ class Run:
     """First so many images of the source."""
     retry: tuple[str, ...] = ()
     """Statuses that run again this time."""
+    _prompts: dict[str, Prompt] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def prompt(self, reference: str) -> Prompt:
+        """Return a prompt of the recipe; a file is read once, so that what is edited meanwhile mixes no words.
+
+        Raises:
+            UserError: there is no such prompt, or its words changed since this run used that version of it.
+        """
+        if reference not in self._prompts:
+            self._prompts[reference] = load_prompt(reference)
+        prompt = self._prompts[reference]
+        check_lock(prompt, self.read_facts().get(PROMPT_LOCK, {}), self.facts)
+        return prompt
 
     @property
     def derived(self) -> Path:
@@ -65,16 +112,6 @@ class Run:
         return self.derived / "caption_vectors.npy"
 
     @property
-    def text_vectors(self) -> Path:
-        """Embeddings of the texts that a filter measures, as `image_vectors`, in the order of `text_keys`."""
-        return self.derived / "text_vectors.npy"
-
-    @property
-    def text_keys(self) -> Path:
-        """Sorted keys of the rows of `text_vectors` [N] S64."""
-        return self.derived / "text_keys.npy"
-
-    @property
     def pairs(self) -> Path:
         """Mined pairs (`schemas.PAIR`)."""
         return self.derived / "pairs.parquet"
@@ -110,26 +147,46 @@ class Run:
 
         `prompt_lock` alone remembers every prompt that any run of this folder used.
         """
-        return self.folder / "run.json"
+        return self.folder / FACTS_NAME
+
+    def scratch(self) -> AbstractContextManager[Path]:
+        """Yield a folder for tables that this process alone reads; it is gone afterwards."""
+        return scratch_folder(self.derived / SCRATCH)
 
     def read_facts(self) -> dict[str, Any]:
-        """Return the facts of the last run, empty before the first."""
-        return json.loads(self.facts.read_text(encoding="utf8")) if self.facts.is_file() else {}
+        """Return the facts of the last run, empty before the first.
+
+        Raises:
+            UserError: the file was damaged.
+        """
+        return read_facts(self.folder)
 
     def note_facts(self, **facts: Any) -> None:
         """Write facts to `run.json`; each replaces what the last run knew under its name."""
-        self._write_facts({**self.read_facts(), **facts})
+        self._change_facts(lambda known: {**known, **facts})
 
     def add_to_fact(self, name: str, values: Mapping[str, Any]) -> None:
-        """Merge values into a fact of `run.json` that is never forgotten, such as the seconds of every stage."""
-        known = self.read_facts()
-        self._write_facts({**known, name: {**known.get(name, {}), **values}})
+        """Merge values into a fact of `run.json` that is never forgotten, such as the prompts ever used."""
+        self._change_facts(lambda known: {**known, name: {**known.get(name, {}), **values}})
 
-    def _write_facts(self, facts: Mapping[str, Any]) -> None:
-        write_text(self.facts, json.dumps(facts, indent=1, sort_keys=True) + "\n")
+    def add_seconds(self, stage: str, seconds: float) -> None:
+        """Add to the time that a stage took over all runs of this folder."""
+
+        def added(known: Facts) -> Facts:
+            spent = known.get("seconds", {})
+            return {**known, "seconds": {**spent, stage: round(spent.get(stage, 0.0) + seconds, 3)}}
+
+        self._change_facts(added)
+
+    def _change_facts(self, change: Callable[[Facts], Facts]) -> None:
+        """Read, change and write the facts, with every other process that would kept waiting."""
+        with alone(self.folder / GATE_NAME):
+            write_text(self.facts, json.dumps(change(self.read_facts()), indent=1, sort_keys=True) + "\n")
 
     def remove_leftovers(self) -> None:
         """Remove what killed runs left unfinished; what live ones are writing stays."""
+        for path in (self.derived / SCRATCH, self.dataset):
+            remove_leftover_folders(path)
         for path in (*self.folder.glob(f"*{TEMPORARY_SUFFIX}"), *self.derived.glob(f"*{TEMPORARY_SUFFIX}")):
             if path.is_file():
                 remove_unclaimed(path)

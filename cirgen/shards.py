@@ -85,6 +85,21 @@ def write_batches(
     return count
 
 
+def distinct(batches: Iterable[pa.RecordBatch], column: str) -> Iterator[pa.RecordBatch]:
+    """Pass on record batches that are sorted by an id.
+
+    Raises:
+        ValueError: an id comes twice, which would multiply every row that is joined with it.
+    """
+    last = None
+    for batch in batches:
+        for value in batch.column(column).to_pylist():
+            if value == last:
+                raise ValueError(f"{column} {value} comes twice")
+            last = value
+        yield batch
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a small text file atomically."""
     with atomic_path(path) as temporary:

@@ -121,7 +121,7 @@ class Store:
             pending = self._pending(connection, plan, stage, retry)
             relation = stream(
                 connection,
-                "SELECT first(p) AS p, any_value(w.attempt) AS attempt, any_value(w.last_status) AS last_status "
+                "SELECT min(p) AS p, any_value(w.attempt) AS attempt, any_value(w.last_status) AS last_status "
                 f"FROM read_parquet({quoted(str(plan))}) AS p JOIN {pending} AS w USING (key) "
                 "GROUP BY p.key ORDER BY p.key",
             )

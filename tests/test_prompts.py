@@ -111,3 +111,31 @@ def test_a_template_runs_in_a_sandbox(body: str, message: str) -> None:
 def test_a_faulty_prompt_file_says_what_to_mend(text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         parse_prompt(text, "mine.md")
+
+
+def own(folder: Path, name: str, body: str = "In {{ words }} words.", version: int = 1) -> Path:
+    path = folder / "own.md"
+    path.write_text(HEAD.format(name=name, version=version, slots="words") + body)
+    return path
+
+
+def test_a_prompt_of_ones_own_is_read_anew_each_time(tmp_path: Path) -> None:
+    path = own(tmp_path, "mine")
+    assert load_prompt(str(path)).body == "In {{ words }} words."
+    own(tmp_path, "mine", "At most {{ words }} words.")
+    assert load_prompt(str(path)).body == "At most {{ words }} words."
+
+
+def test_a_prompt_of_ones_own_may_not_pass_for_a_shipped_one(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="either give it a name of its own, or name the shipped one"):
+        load_prompt(str(own(tmp_path, "caption-brief")))
+    assert load_prompt(str(own(tmp_path, "caption-brief", version=99))).version == 99
+    shipped = load_prompt("caption-brief").body
+    assert load_prompt(str(own(tmp_path, "caption-brief", shipped))).hash == load_prompt("caption-brief").hash
+
+
+def test_a_prompt_file_that_is_no_text_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "picture.md"
+    path.write_bytes(b"\x89PNG\xff")
+    with pytest.raises(UserError, match="is not text in UTF-8"):
+        load_prompt(str(path))

@@ -89,3 +89,14 @@ def test_a_model_copied_elsewhere_is_found_there(tmp_path: Path) -> None:
     copy = tmp_path / "encoder"
     shutil.copytree(local_path("cirgen:filter-encoder"), copy)
     check_recipe(load_recipe("demo", [f"encoder.model={copy}"]))
+
+
+def test_one_prompt_under_two_names_is_told_with_its_line(tmp_path: Path) -> None:
+    told = problems("modify.prompts=[change-images, change-images@1]")
+    assert "modify.prompts.1: 'change-images@1' is named by modify.prompts.0 already" in told.replace("--set: ", "")
+    head = "---\nname: mine\nversion: 1\ntask: {task}\nimages: {images}\nslots: []\nnote: n\nauthor: a\n---\n"
+    for task, images in (("caption", 1), ("change", 2)):
+        (tmp_path / f"{task}.md").write_text(head.format(task=task, images=images) + f"Answer the {task}.")
+    assert "give a file of your own another name or version" in problems(
+        f"caption.prompts=[{tmp_path}/caption.md]", f"modify.prompts=[{tmp_path}/change.md]"
+    )

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cirgen.schemas import STATUSES
-from cirgen.shards import write_rows
+from cirgen.shards import distinct, write_batches, write_rows
 from cirgen.store import Store
 
 PLAN = pa.schema([pa.field("key", pa.string()), pa.field("image_id", pa.string())])
@@ -165,3 +165,26 @@ def test_a_full_disk_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(OSError, match="No space left"):
         write_rows(tmp_path / "a.parquet", [{"key": "a", "image_id": ""}], PLAN)
     assert list(tmp_path.iterdir()) == []
+
+
+@given(ids=st.lists(st.sampled_from("abcd"), max_size=8).map(sorted), size=st.integers(1, 3))
+def test_an_id_that_comes_twice_is_an_error_wherever_batches_end(
+    ids: list[str], size: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("table") / "t.parquet"
+    batches = pa.table({"key": ids, "image_id": ids}, schema=PLAN).to_batches(size)
+    if len(set(ids)) == len(ids):
+        assert write_batches(path, distinct(batches, "key"), PLAN) == len(ids)
+        return
+    with pytest.raises(ValueError, match="comes twice"):
+        write_batches(path, distinct(batches, "key"), PLAN)
+    assert not path.exists()
+
+
+def test_a_key_that_several_rows_plan_is_run_as_the_same_one_of_them_each_time(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    plan = tmp_path / "plan.parquet"
+    write_rows(plan, [{"key": str(n % 50), "image_id": str(n * 7919 % 5_000)} for n in range(5_000)], PLAN)
+    planned = [[row for batch in store.missing(plan, "score-x") for row in batch.to_pylist()] for _ in range(3)]
+    assert planned[0] == planned[1] == planned[2]
+    assert len(planned[0]) == 50

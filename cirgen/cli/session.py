@@ -80,7 +80,7 @@ def work(run: Run, join: bool = False) -> Outcome:
         UserError: anything the user can mend.
         typer.Exit: Ctrl-C; what was done is committed, and the command that goes on is on standard error.
     """
-    from cirgen.changes import enter, save_recipe
+    from cirgen.changes import enter
     from cirgen.cli.quiet import quieten_transformers
     from cirgen.lock import hold
     from cirgen.pipeline import run_pipeline
@@ -88,8 +88,6 @@ def work(run: Run, join: bool = False) -> Outcome:
     with stopping_cleanly(run), hold(run.folder, join):
         quieten_transformers()
         announce(enter(run))
-        save_recipe(run.folder, run.recipe)
-        run.note_facts(limit=run.limit)
         return run_pipeline(run)
 
 

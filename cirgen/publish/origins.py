@@ -9,7 +9,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from cirgen.prompts import Prompt, load_prompt
+from cirgen.prompts import Prompt
 from cirgen.resources import SHIPPED_PREFIX
 from cirgen.run_folder import Run
 
@@ -45,7 +45,7 @@ def models(run: Run) -> list[ModelFact]:
 
 def prompts(run: Run) -> list[Prompt]:
     """Return every prompt that a recipe names, captions first, each once."""
-    return [load_prompt(reference) for reference in dict.fromkeys(_prompt_references(run))]
+    return [run.prompt(reference) for reference in dict.fromkeys(_prompt_references(run))]
 
 
 def _prompt_references(run: Run) -> Iterator[str]:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from cirgen.backends.base import Backend, ImageReader
 from cirgen.keys import generation_key
-from cirgen.prompts import Prompt, load_prompt
+from cirgen.prompts import Prompt
 from cirgen.run_folder import Run
 from cirgen.schemas import CAPTION_PLAN
 from cirgen.shards import write_rows
@@ -18,12 +18,12 @@ from cirgen.stages.generate import Generation
 
 def caption(run: Run, backend: Backend, images: ImageReader) -> None:
     """Plan the captions of every picture of the catalog and generate those that are missing."""
-    prompts = [load_prompt(reference) for reference in run.recipe.caption.prompts]
+    prompts = [run.prompt(reference) for reference in run.recipe.caption.prompts]
     write_rows(run.caption_plan, _plan(run, backend, prompts), CAPTION_PLAN)
     generation = Generation(
         run, "caption", run.caption_plan, run.recipe.caption.sampling, lambda row: (row["image_id"],)
     )
-    generation.run({prompt.reference: backend for prompt in prompts}, images, "Caption images")
+    generation.run([(prompt, backend) for prompt in prompts], images, "Caption images")
 
 
 def _plan(run: Run, backend: Backend, prompts: list[Prompt]) -> Iterator[dict[str, Any]]:

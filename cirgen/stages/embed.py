@@ -55,17 +55,17 @@ class RunEmbeddings:
 
     def expect(self, texts: Iterable[str]) -> None:
         """Encode and store the texts not seen before, all texts that `texts` will be asked for until the next call."""
-        plan = self._run.derived / "text_plan.parquet"
-        count = _write_distinct(self._run, plan, _text_plan(texts, self.identity))
         self._texts = None
-        if not count:
-            return
-        _encode_texts(self._run, self._encoder, plan)
-        _write_vectors(self._run, plan, count, self._run.text_vectors)
-        batches = (batch.column("key").to_pylist() for batch in pq.ParquetFile(plan).iter_batches(columns=["key"]))
-        write_keys(self._run.text_keys, count, batches)
-        keys, vectors = (np.load(path, mmap_mode="r") for path in (self._run.text_keys, self._run.text_vectors))
-        self._texts = KeyedVectors(keys, vectors)
+        with self._run.scratch() as folder:  # what is asked of this process alone; a map outlives its file's name
+            plan = folder / "texts.parquet"
+            count = _write_distinct(self._run, folder, plan, _text_plan(texts, self.identity))
+            if not count:
+                return
+            _encode_texts(self._run, self._encoder, plan)
+            vectors, keys = folder / "vectors.npy", folder / "keys.npy"
+            _write_vectors(self._run, plan, count, vectors)
+            write_keys(keys, count, _columns(plan, "key"))
+            self._texts = KeyedVectors(np.load(keys, mmap_mode="r"), np.load(vectors, mmap_mode="r"))
 
     def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the embeddings of texts that were expected [len(texts), d].
@@ -100,9 +100,13 @@ def embed(run: Run, encoder: TransformersEncoder, images: ImageReader, captions:
         _write_vectors(run, plan, count, run.caption_vectors)
 
 
-def _column(path: Path, name: str) -> Iterator[str]:
+def _columns(path: Path, name: str) -> Iterator[list[str]]:
     for batch in pq.ParquetFile(path).iter_batches(columns=[name]):
-        yield from batch.column(name).to_pylist()
+        yield batch.column(name).to_pylist()
+
+
+def _column(path: Path, name: str) -> Iterator[str]:
+    return itertools.chain.from_iterable(_columns(path, name))
 
 
 def _image_plan(run: Run, identity: str) -> Iterator[dict[str, Any]]:
@@ -119,17 +123,14 @@ def _text_key(text: str, identity: str) -> str:
     return digest("embed-text", KEY_SCHEME, text, identity)
 
 
-def _write_distinct(run: Run, path: Path, planned: Iterator[dict[str, Any]]) -> int:
+def _write_distinct(run: Run, scratch: Path, path: Path, planned: Iterator[dict[str, Any]]) -> int:
     """Write a text plan with each text once, sorted and numbered by key; return how many there are."""
-    unsorted = path.with_suffix(".unsorted.parquet")
-    try:
-        write_rows(unsorted, planned, TEXT_PLAN)
-        query = f"SELECT key, first(text) AS text FROM read_parquet({quoted(str(unsorted))}) GROUP BY key ORDER BY key"
-        with run.store.connect() as connection:
-            rows = itertools.chain.from_iterable(batch.to_pylist() for batch in stream(connection, query))
-            return write_rows(path, ({**fields, "row": row} for row, fields in enumerate(rows)), TEXT_PLAN)
-    finally:
-        unsorted.unlink(missing_ok=True)
+    unsorted = scratch / "unsorted.parquet"
+    write_rows(unsorted, planned, TEXT_PLAN)
+    query = f"SELECT key, first(text) AS text FROM read_parquet({quoted(str(unsorted))}) GROUP BY key ORDER BY key"
+    with run.store.connect() as connection:
+        rows = itertools.chain.from_iterable(batch.to_pylist() for batch in stream(connection, query))
+        return write_rows(path, ({**fields, "row": row} for row, fields in enumerate(rows)), TEXT_PLAN)
 
 
 def _encode_images(run: Run, encoder: TransformersEncoder, images: ImageReader) -> None:

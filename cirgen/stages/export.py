@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-
 from cirgen.errors import NothingAcceptedError
 from cirgen.publish.counts import accepted_count, count
 from cirgen.publish.dataset import build_dataset
-from cirgen.publish.folder import replaced_folder
+from cirgen.publish.folder import remove_folder, replaced_folder
 from cirgen.run_folder import Run
 
 __all__ = ["accepted_count", "export"]
@@ -23,7 +21,7 @@ def export(run: Run) -> None:
     """
     counts = count(run)
     if not counts.accepted:
-        shutil.rmtree(run.dataset, ignore_errors=True)
+        remove_folder(run.dataset)
         reason = next(iter(counts.reasons), "no text was written")
         raise NothingAcceptedError(
             f"No triplet was accepted, so there is no dataset; the most frequent reason is '{reason}': "

@@ -22,7 +22,7 @@ from cirgen.filters.registry import FILTERS
 from cirgen.keys import KEY_SCHEME, digest
 from cirgen.run_folder import Run
 from cirgen.schemas import RERUN_STATUSES, VERDICT
-from cirgen.shards import write_rows
+from cirgen.shards import distinct, write_rows
 from cirgen.store import quoted, stream
 
 _KEYS = pa.schema([pa.field("triplet_id", pa.string()), pa.field("key", pa.string())])
@@ -259,7 +259,7 @@ def _verdicts(
         for name in names
     )
     query = f"SELECT v.triplet_id, v.reason{columns} FROM verdicts AS v {joins} ORDER BY v.triplet_id"
-    for batch in stream(connection, query):
+    for batch in distinct(stream(connection, query), "triplet_id"):
         for row in batch.to_pylist():
             scores = {f"{name}.{score}": value for name in names for score, value in row[name] or ()}
             yield {"triplet_id": row["triplet_id"], "reason": row["reason"], "scores": scores}

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cirgen.backends.base import Backend, ImageReader, Request, Result
-from cirgen.prompts import load_prompt
+from cirgen.prompts import Prompt
 from cirgen.recipe import Sampling
 from cirgen.run_folder import Run
 
 LADDER_STATUSES = ("truncated", "parse_error")
 """Statuses that another temperature can mend."""
 
+Asked = tuple[Prompt, Backend]
 ImageIds = Callable[[Mapping[str, Any]], tuple[str, ...]]
 
 
@@ -36,27 +37,27 @@ class Generation:
         self._sampling = sampling
         self._image_ids = image_ids
 
-    def run(self, backends: Mapping[str, Backend], images: ImageReader, label: str) -> None:
+    def run(self, asked: Sequence[Asked], images: ImageReader, label: str) -> None:
         """Generate what is missing; then climb the ladder with what was truncated or unparsable.
 
         Args:
-            backends: prompt reference (`name@version`) to the model that answers it.
+            asked: every prompt of the plan, and the model that answers it.
             images: opens the pictures.
             label: what the progress bar says.
         """
-        self._pass(backends, images, label, self._run.retry, last_attempt=None)
+        self._pass(asked, images, label, self._run.retry, last_attempt=None)
         for rung in range(1, len(self._sampling.ladder) + 1):
-            self._pass(backends, images, f"{label}, retry {rung}", LADDER_STATUSES, last_attempt=rung)
+            self._pass(asked, images, f"{label}, retry {rung}", LADDER_STATUSES, last_attempt=rung)
 
     def _pass(
         self,
-        backends: Mapping[str, Backend],
+        asked: Sequence[Asked],
         images: ImageReader,
         label: str,
         retry: tuple[str, ...],
         last_attempt: int | None,
     ) -> None:
-        for prompt, backend in backends.items():
+        for prompt, backend in asked:
             total = sum(1 for _ in self._missing(prompt, retry, last_attempt))
             if not total:
                 continue
@@ -68,10 +69,10 @@ class Generation:
                     ok += result.status == "ok"
                     step.advance(1, ok=f"{ok / done:.0%}")
 
-    def _missing(self, prompt: str, retry: tuple[str, ...], last_attempt: int | None) -> Iterator[dict[str, Any]]:
+    def _missing(self, prompt: Prompt, retry: tuple[str, ...], last_attempt: int | None) -> Iterator[dict[str, Any]]:
         for batch in self._run.store.missing(self._plan, self._stage, retry):
             for row in batch.to_pylist():
-                if row["prompt"] == prompt and (last_attempt is None or row["attempt"] <= last_attempt):
+                if row["prompt"] == prompt.reference and (last_attempt is None or row["attempt"] <= last_attempt):
                     yield row
 
     def _request(self, row: Mapping[str, Any]) -> Request:
@@ -93,7 +94,7 @@ class Generation:
         return ladder[min(attempt, len(ladder)) - 1]
 
     @staticmethod
-    def _row(result: Result, prompt: str, backend: Backend) -> dict[str, Any]:
+    def _row(result: Result, prompt: Prompt, backend: Backend) -> dict[str, Any]:
         request = result.request
         return {
             "key": request.key,
@@ -113,8 +114,8 @@ class Generation:
             ),
             "prompt_tokens": result.prompt_tokens,
             "output_tokens": result.output_tokens,
-            "prompt": prompt,
-            "prompt_hash": load_prompt(prompt).hash,
+            "prompt": prompt.reference,
+            "prompt_hash": prompt.hash,
             "model": backend.identity.model,
             "revision": backend.identity.revision or backend.identity.content,
             "backend": backend.identity.backend,

@@ -33,18 +33,15 @@ def given_pairs(run: Run, there: NDArray[np.bool_]) -> tuple[GivenPairs, dict[st
     Args:
         there: which rows of the catalog have an image embedding [N].
     """
-    named = run.derived / "given.unsorted.parquet"
     rows: Any = (pair._asdict() for pair in SOURCES.build(run.recipe.images).pairs())
-    try:
+    with run.scratch() as folder, run.store.connect() as connection:
+        named = folder / "named.parquet"
         write_rows(named, rows, _NAMES)
-        with run.store.connect() as connection:
-            _judge(run, connection, str(named), there)
-            lost = connection.execute("SELECT loss, count(*) FROM judged WHERE loss <> '' GROUP BY loss").fetchall()
-            kept = connection.execute(
-                "SELECT DISTINCT reference, target FROM judged WHERE loss = '' ORDER BY reference, target"
-            ).fetchnumpy()
-    finally:
-        named.unlink(missing_ok=True)
+        _judge(run, connection, str(named), there)
+        lost = connection.execute("SELECT loss, count(*) FROM judged WHERE loss <> '' GROUP BY loss").fetchall()
+        kept = connection.execute(
+            "SELECT DISTINCT reference, target FROM judged WHERE loss = '' ORDER BY reference, target"
+        ).fetchnumpy()
     pairs = GivenPairs(np.asarray(kept["reference"], dtype=np.int64), np.asarray(kept["target"], dtype=np.int64))
     return pairs, {str(loss): int(count) for loss, count in lost}
 

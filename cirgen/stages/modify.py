@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from cirgen.backends.base import Backend, ImageReader
 from cirgen.backends.template import TemplateBackend
 from cirgen.captions import captions as captions_of
 from cirgen.errors import UserError
 from cirgen.keys import digest, draw, generation_key
-from cirgen.prompts import Prompt, load_prompt
+from cirgen.prompts import Prompt
 from cirgen.run_folder import Run
 from cirgen.schemas import MODIFY_PLAN, TRIPLET
-from cirgen.shards import write_batches, write_rows
+from cirgen.shards import distinct, write_batches, write_rows
 from cirgen.stages.generate import Generation
 from cirgen.store import quoted, stream
 
@@ -33,17 +36,22 @@ def modify(
     planner = _Planner(run, backends, count_tokens, tokenizer)
     if write_rows(run.modify_plan, planner.rows(), MODIFY_PLAN) == 0:
         raise UserError("No pair has the captions that its prompt needs; run `cirgen retry` on the captions first.")
-    by_prompt = {prompt.reference: planner.backend(prompt) for prompt in planner.prompts}
-    shown = {prompt.reference: prompt.images for prompt in planner.prompts}
+    prompts = {prompt.reference: prompt for prompt in planner.prompts}
     generation = Generation(
         run,
         "modify",
         run.modify_plan,
         run.recipe.modify.sampling,
-        lambda row: (row["reference_id"], row["target_id"])[: shown[row["prompt"]]],
+        lambda row: _shown(prompts[row["prompt"]], row),
     )
-    generation.run(by_prompt, images, "Write modification texts")
-    _write_triplets(run)
+    asked = [(prompt, planner.backend(prompt)) for prompt in planner.prompts]
+    generation.run(asked, images, "Write modification texts")
+    _write_triplets(run, planner.prompts)
+
+
+def _shown(prompt: Prompt, ends: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the images that a prompt shows to the model: none, the reference, or both."""
+    return (ends["reference_id"], ends["target_id"])[: prompt.images]
 
 
 class _Planner:
@@ -56,7 +64,7 @@ class _Planner:
         self._count_tokens = count_tokens
         self._template = TemplateBackend(tokenizer, self._settings.fallback_tokens)
         self._sampling = self._settings.sampling.model_dump(mode="json")
-        self.prompts: list[Prompt] = [load_prompt(reference) for reference in self._settings.prompts]
+        self.prompts: list[Prompt] = [run.prompt(reference) for reference in self._settings.prompts]
 
     def backend(self, prompt: Prompt) -> Backend:
         """Return who runs a prompt."""
@@ -71,12 +79,20 @@ class _Planner:
         """Yield the planned texts, by pair."""
         for pair in self._pairs():
             for direction in ("forward", "backward")[: 2 if self._settings.directions == "both" else 1]:
-                turned = pair if direction == "forward" else _turned(pair)
-                for prompt in self._chosen(pair["pair_id"], direction):
-                    for sample_index in range(self._settings.samples):
-                        row = self._row(turned, direction, prompt, sample_index)
-                        if row is not None:
-                            yield row
+                yield from self._texts_of(pair if direction == "forward" else _turned(pair), direction)
+
+    def _texts_of(self, pair: Mapping[str, Any], direction: str) -> Iterable[dict[str, Any]]:
+        """Return the planned texts of two images in one direction, each once: of prompts that say the same, the first.
+
+        Two templates that fall back to the target caption, for example, say the same.
+        """
+        planned: dict[str, dict[str, Any]] = {}
+        for prompt in self._chosen(pair):
+            for sample_index in range(self._settings.samples):
+                row = self._row(pair, direction, prompt, sample_index)
+                if row is not None:
+                    planned.setdefault(row["triplet_id"], row)
+        return planned.values()
 
     def _pairs(self) -> Iterator[dict[str, Any]]:
         with self._run.store.connect() as connection:
@@ -93,10 +109,12 @@ class _Planner:
             for batch in stream(connection, query):
                 yield from batch.to_pylist()
 
-    def _chosen(self, pair_id: str, direction: str) -> list[Prompt]:
+    def _chosen(self, pair: Mapping[str, Any]) -> list[Prompt]:
         if self._settings.prompts_per_pair == "all":
             return self.prompts
-        place = draw("prompt", self._run.recipe.seed, pair_id, direction)
+        # a turned pair draws as the pair that was mined that way round: a recipe that asks for both keeps those texts
+        mined = digest("pair", pair["reference_id"], pair["target_id"])
+        place = draw("prompt", self._run.recipe.seed, mined, "forward")
         return [self.prompts[int(place * len(self.prompts))]]
 
     def _row(
@@ -117,7 +135,7 @@ class _Planner:
         if prompt.task == "template":
             rendered = self._short_enough(rendered, pair["target_caption"])
         identity = self.backend(prompt).identity
-        shown = ends if prompt.images else ()
+        shown = _shown(prompt, pair)
         key = generation_key(rendered, shown, identity.key_part(), self._sampling, self._run.recipe.seed, sample_index)
         return {
             "key": key,
@@ -163,8 +181,11 @@ def _turned(pair: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _write_triplets(run: Run) -> None:
+def _write_triplets(run: Run, prompts: Iterable[Prompt]) -> None:
+    """Join plan and texts; what a text is said to be asked with is the recipe's, whoever asked for it first."""
+    hashes = pa.table({"prompt": [p.reference for p in prompts], "prompt_hash": [p.hash for p in prompts]})
     with run.store.connect() as connection:
+        connection.register("prompts", hashes)
         captions = captions_of(run, connection)
         texts = run.store.current(connection, "modify")
         catalog, plan, pairs = (f"read_parquet({quoted(str(p))})" for p in (run.catalog, run.modify_plan, run.pairs))
@@ -173,13 +194,14 @@ def _write_triplets(run: Run) -> None:
                    q.split, p.pair_id, q.signal, q.similarity, q.rank, p.intent AS change_type, p.direction, m.status,
                    coalesce(r.text, '') AS reference_caption, coalesce(t.text, '') AS target_caption,
                    cr."group" AS reference_group, ct."group" AS target_group,
-                   m.prompt, m.prompt_hash, m.model, m.revision, m.backend,
+                   p.prompt, h.prompt_hash, m.model, m.revision, m.backend,
                    list_concat(
                        [{{'image_id': p.reference_id, 'kind': 'reference'}}],
                        list_filter(q.hard_negatives, lambda h: h.kind <> 'reference' AND h.image_id <> p.target_id
                                    AND h.image_id <> p.reference_id)) AS hard_negatives
             FROM {plan} AS p
             JOIN {pairs} AS q USING (pair_id)
+            JOIN prompts AS h USING (prompt)
             JOIN {texts} AS m ON m.key = p.key
             JOIN {catalog} AS cr ON cr.image_id = p.reference_id
             JOIN {catalog} AS ct ON ct.image_id = p.target_id
@@ -187,4 +209,8 @@ def _write_triplets(run: Run) -> None:
             LEFT JOIN {captions} AS t ON t.image_id = p.target_id
             ORDER BY p.triplet_id
             """
-        write_batches(run.triplets, (batch.cast(TRIPLET) for batch in stream(connection, query)), TRIPLET)
+        rows = distinct((batch.cast(TRIPLET) for batch in stream(connection, query)), "triplet_id")
+        written = write_batches(run.triplets, rows, TRIPLET)
+    missing = pq.read_metadata(run.modify_plan).num_rows - written
+    if missing:
+        raise UserError(f"{missing:,} planned texts are not in the store yet; give the same command again.")

@@ -1,8 +1,9 @@
 """Pairs: which target each reference meets, chosen by the recipe's signals, and the hard negatives of each pair.
 
 Everything is exact and independent of block shape, order and machine: similarities are those of `cirgen.cosine`,
-draws go by key. A pair is (reference, target): the same two images the other way round are another pair. One that two
-signals choose is kept once, under the signal that the recipe lists first.
+draws go by key. A pair is (reference, target): the same two images the other way round are another pair, unless the
+recipe asks for texts in both directions. One that is chosen twice is kept once, under the signal that the recipe lists
+first.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from cirgen.keys import digest
 from cirgen.recipe import Signal
 from cirgen.run_folder import Run
 from cirgen.schemas import PAIR
-from cirgen.shards import write_rows
+from cirgen.shards import distinct, write_rows
 from cirgen.stages.given import given_pairs
 from cirgen.stages.mining import BLOCK_BYTES, Histogram, Places, Pool, nearest, only, rank_of
 from cirgen.stages.signals import Chooser, GivenPairs, labels
@@ -49,26 +50,32 @@ def pair(run: Run, block_bytes: int = BLOCK_BYTES) -> None:
         UserError: no reference has a target by any signal.
     """
     mining = _Mining(run, block_bytes)
-    unsorted = run.derived / "pairs.unsorted.parquet"
-    try:
+    with run.scratch() as folder:
+        unsorted = folder / "pairs.parquet"
         write_rows(unsorted, mining.chosen(), _CHOSEN)
-        count = write_rows(run.pairs, mining.with_hard_negatives(_kept(run, unsorted)), PAIR)
-    finally:
-        unsorted.unlink(missing_ok=True)
+        count = write_rows(run.pairs, mining.with_hard_negatives(_kept(run, unsorted, mining.labels)), PAIR)
     run.note_facts(pairs=mining.facts(count))
     if count == 0:
-        run.pairs.unlink()
+        run.pairs.unlink(missing_ok=True)
         raise UserError(_nothing_found(mining.choosers))
 
 
-def _kept(run: Run, unsorted: Path) -> Iterator[dict[str, Any]]:
+_ONCE = """
+QUALIFY row_number() OVER (
+    PARTITION BY least(reference_id, target_id), greatest(reference_id, target_id)
+    ORDER BY list_position(?::VARCHAR[], signal), pair_id
+) = 1
+"""
+"""With texts in both directions a pair has those of its reverse already."""
+
+
+def _kept(run: Run, unsorted: Path, labels: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield the chosen pairs by pair_id: a hash, so a limit keeps an even sample, and a larger limit keeps it too."""
-    limit = run.recipe.pair.max_pairs
-    query = f"SELECT * FROM read_parquet({quoted(str(unsorted))}) ORDER BY pair_id" + (
-        f" LIMIT {limit}" if limit else ""
-    )
+    both = run.recipe.modify.directions == "both"
+    limit = f"LIMIT {run.recipe.pair.max_pairs}" if run.recipe.pair.max_pairs else ""
+    chosen = f"SELECT * FROM read_parquet({quoted(str(unsorted))}) {_ONCE if both else ''} ORDER BY pair_id {limit}"
     with run.store.connect() as connection:
-        for batch in stream(connection, query):
+        for batch in distinct(stream(connection, chosen, [labels] if both else None), "pair_id"):
             yield from batch.to_pylist()
 
 
@@ -206,6 +213,11 @@ class _Mining:
             allowed = pool.candidates(places[0]) & pool.candidates(places[1])
             mined = nearest(only(similarities, allowed), self._hard_negatives)
             yield row["pair_id"], [self._image_id(int(position)) for position in pool.members[mined]]
+
+    @property
+    def labels(self) -> list[str]:
+        """Return the names of the signals, in the order of the recipe."""
+        return [chooser.label for chooser in self.choosers]
 
     def facts(self, count: int) -> dict[str, Any]:
         """Return what the report says of pairing."""

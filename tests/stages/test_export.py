@@ -296,7 +296,7 @@ def test_a_killed_export_leaves_the_old_dataset_or_the_new_one(run: Run) -> None
 
 
 def test_without_exchange_an_interrupted_swap_is_mended_by_the_next_build(tmp_path: Path) -> None:
-    folder, aside = tmp_path / "dataset", tmp_path / "dataset.old"
+    folder, aside = tmp_path / "dataset", tmp_path / "dataset.0123456789ab.old"
     aside.mkdir()
     (aside / "a").write_text("old")
     with pytest.raises(RuntimeError), replaced_folder(folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -99,3 +100,60 @@ def test_the_language_model_rewrites_captions_without_images(folder: Path) -> No
 def test_an_unknown_intent_names_the_command_that_lists_them(folder: Path) -> None:
     with pytest.raises(UserError, match="cirgen prompts show"):
         triplets(folder, "modify.intents={sideways: 1}")
+
+
+def both_ways(rows: list[dict[str, Any]]) -> list[frozenset[str]]:
+    return [frozenset((row["reference_id"], row["target_id"])) for row in rows]
+
+
+def test_two_pictures_that_chose_each_other_are_one_pair_when_texts_go_both_ways(folder: Path) -> None:
+    signals = "pair.signals=[{kind: neighbours, per_image: 2}]"
+    forward = triplets(folder, "modify.prompts=[spn-target]", signals)
+    assert len(set(both_ways(forward))) < len(forward)  # some did choose each other
+    rows = triplets(folder, "modify.prompts=[spn-target]", signals, "modify.directions=both")
+    plan, pairs, verdicts = (
+        pq.read_table(folder / "derived" / f"{name}.parquet").to_pylist()
+        for name in ("modify_plan", "pairs", "verdicts")
+    )
+    assert len(set(both_ways(pairs))) == len(pairs) == len(set(both_ways(forward)))
+    assert len(rows) == len(plan) == len(verdicts) == 2 * len(pairs)
+    assert len({row["triplet_id"] for row in rows}) == len(rows)
+    assert {row["triplet_id"] for row in forward} <= {row["triplet_id"] for row in rows}
+    assert {row["pair_id"] for row in pairs} <= {row["pair_id"] for row in forward}
+
+
+def test_max_pairs_counts_pairs_of_both_directions_once(folder: Path) -> None:
+    few = ["modify.prompts=[spn-target]", "modify.directions=both", "pair.max_pairs=9"]
+    assert len(triplets(folder, *few, "pair.signals=[{kind: neighbours, per_image: 3}]")) == 18
+
+
+def test_rotation_keeps_the_texts_of_pairs_that_were_mined_both_ways(folder: Path) -> None:
+    rotate = [TEMPLATES, "modify.prompts_per_pair=rotate", "pair.signals=[{kind: neighbours, per_image: 3}]"]
+    forward = {row["triplet_id"] for row in triplets(folder, *rotate)}
+    assert forward <= {row["triplet_id"] for row in triplets(folder, *rotate, "modify.directions=both")}
+
+
+def test_templates_that_fall_back_to_the_same_words_are_one_text_of_the_first_of_them(folder: Path) -> None:
+    prompts = "modify.prompts=[spn-unlike, spn-instead, spn-target]"
+    rows = triplets(folder, prompts, "modify.fallback_tokens=1")
+    assert len({row["triplet_id"] for row in rows}) == len(rows) == len({row["pair_id"] for row in rows})
+    assert {row["prompt"] for row in rows} == {"spn-unlike@1"}
+    turned = triplets(folder, "modify.prompts=[spn-target, spn-instead]", "modify.fallback_tokens=1")
+    assert {row["prompt"] for row in turned} == {"spn-target@1"}  # whoever wrote those words first
+    assert {row["triplet_id"] for row in turned} == {row["triplet_id"] for row in rows}
+
+
+def test_every_planned_triplet_is_accepted_or_rejected_once(folder: Path) -> None:
+    recipe = load_recipe("demo", ["modify.directions=both", TEMPLATES, "modify.fallback_tokens=12"]).recipe
+    run = Run(folder, recipe, Store(folder / "store"), limit=IMAGES)
+    accepted = run_pipeline(run).accepted
+    parts = {
+        config: [row for path in run.dataset.glob(f"{config}/*.parquet") for row in pq.read_table(path).to_pylist()]
+        for config in ("triplets", "rejected")
+    }
+    planned = pq.read_table(run.modify_plan).column("triplet_id").to_pylist()
+    assert sorted(row["triplet_id"] for rows in parts.values() for row in rows) == sorted(planned)
+    assert len(parts["triplets"]) == accepted
+    counts = json.loads((run.dataset / "manifest.json").read_text())["counts"]
+    assert counts["accepted"] + counts["rejected"] == len(planned) == len(set(planned))
+    assert sum(counts["reasons"].values()) == counts["rejected"]
