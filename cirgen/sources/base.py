@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
@@ -43,7 +46,7 @@ class Known(NamedTuple):
 
 @dataclass(frozen=True)
 class Item:
-    """One image of a source, not yet read.
+    """One image of a source, not yet read; its texts are what `utf8_text` makes of them.
 
     `identity` stands for the content without reading it (size and modification time of a file, hash of a shard and the
     index in it): together with `source_id` it decides whether a resumed run has seen the item.
@@ -53,7 +56,7 @@ class Item:
     source_id: str
     identity: str
     read: Callable[[], bytes]
-    """Returns the original file bytes; raises OSError when they cannot be had."""
+    """Returns the original file bytes; raises OSError when they cannot be had, ValueError when there can be none."""
     path: Path | None = None
     """The local file that holds these bytes, so that they need not be copied into the run."""
     offset: int = 0
@@ -64,19 +67,47 @@ class Item:
     url: str = ""
     caption: str = ""
 
+    def __post_init__(self) -> None:
+        for name in ("source", "source_id", *Known._fields):
+            object.__setattr__(self, name, utf8_text(getattr(self, name)))
+
+
+_RAW_BYTE = re.compile("[\udc80-\udcff]")
+
+
+def utf8_text(text: str) -> str:
+    r"""Return a text as tables and hashes can hold it: `\xe9` for a byte of a file name that is no UTF-8.
+
+    Other lone surrogates, as JSON can escape them, become `\ud800`; every other text stays as it is.
+    """
+    escaped = _RAW_BYTE.sub(lambda byte: f"\\x{ord(byte.group()) - 0xDC00:02x}", text)
+    return escaped.encode("utf8", "backslashreplace").decode("utf8")
+
 
 def file_item(source: str, source_id: str, path: Path, known: Known) -> Item:
     """Describe an image file on disk; one that is missing becomes an item that cannot be read."""
-    return Item(source, source_id, file_stamp(path), path.read_bytes, path, **known._asdict())
+    return Item(source, source_id, file_stamp(path), partial(read_file, path), path, **known._asdict())
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of a regular file: reading a pipe or a device might never end.
+
+    Raises:
+        OSError: there is none, or it cannot be read.
+        ValueError: the path could name no file.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(f"'{path}' is no regular file")
+    return path.read_bytes()
 
 
 def file_stamp(path: Path) -> str:
-    """Return what stands for a local file's content: size and modification time, or `missing`."""
+    """Return what stands for a local file's content: size and modification time, or `missing` where it has none."""
     try:
-        stat = path.stat()
-    except FileNotFoundError:
+        found = path.stat()
+    except (OSError, ValueError):  # reading the file tells why
         return "missing"
-    return f"{stat.st_size}-{stat.st_mtime_ns}"
+    return f"{found.st_size}-{found.st_mtime_ns}"
 
 
 class GivenPair(NamedTuple):

@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow as pa
 from pydantic import Field
 
 from cirgen.errors import UserError
@@ -126,13 +127,15 @@ class HubDataset(Source):
         if isinstance(features.get(self.settings.image_column), Image):
             table = table.cast_column(self.settings.image_column, Image(decode=False))
         labels = {name: getattr(features.get(column), "names", None) for name, column in self.settings.columns.items()}
-        for index, row in enumerate(table):
-            yield self._table_item(row, f"{self.settings.split}#{index}", f"{stamp}-{index}", labels)
+        with _opening(self.settings):
+            for index, row in enumerate(table):
+                yield self._table_item(row, f"{self.settings.split}#{index}", f"{stamp}-{index}", labels)
 
     def _saved_table(self) -> tuple[Any, str]:
         from datasets import DatasetDict, load_from_disk
 
-        loaded = load_from_disk(self._name)
+        with _opening(self.settings):
+            loaded = load_from_disk(self._name)
         if isinstance(loaded, DatasetDict):
             if self.settings.split not in loaded:
                 raise UserError(f"{self._local} has no split '{self.settings.split}'; it has {', '.join(loaded)}.")
@@ -192,9 +195,11 @@ def _hub_commit(name: str, revision: str | None) -> str:
 @contextmanager
 def _opening(settings: DatasetSettings) -> Iterator[None]:
     """Turn what `datasets` says of a dataset that it cannot open into one sentence."""
+    from datasets.exceptions import DatasetsError
+
     try:
         yield
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, pa.ArrowException, DatasetsError) as error:
         reason = str(error).strip().partition("\n")[0].rstrip(".")
         raise UserError(
             f"Dataset '{settings.path}' cannot be opened ({reason}); check images.config and images.split."

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,10 +15,11 @@ import pyarrow.parquet as pq
 
 from cirgen.errors import UserError
 from cirgen.resources import local_path
-from cirgen.sources.base import Item, Known, Source, SourceSettings, file_item
+from cirgen.sources.base import Item, Known, Source, SourceSettings, file_item, utf8_text
 from cirgen.sources.parquet import cell_text
 
 _BATCH_ROWS = 1_000
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 class ManifestSettings(SourceSettings):
@@ -40,18 +43,34 @@ class Manifest(Source):
         """Yield one item per row; a file that is missing becomes an item that cannot be read.
 
         Raises:
-            UserError: there is no such table, it cannot be read, or a row names no path.
+            UserError: there is no such table, it cannot be read, or a row names no file.
         """
         empty = True
         for line, row in self._rows():
-            if not row.get("path"):
-                raise UserError(f"{self._path}, line {line}: 'path' is empty or missing; name an image file there.")
             empty = False
-            name = str(row["path"])
+            name = self._file_name(line, row)
             known = Known(**{field: cell_text(row.get(field)) for field in Known._fields})
             yield file_item(self.settings.path, name, self._path.parent / name, known.or_else(self.settings))
         if empty:
             raise UserError(f"{self._path} names no image; add a row per image with its 'path'.")
+
+    def _file_name(self, line: int, row: Mapping[str, Any]) -> str:
+        where, name = f"{self._path}, line {line}", row.get("path")
+        if "path" not in row:
+            raise _no_path(where, row)
+        if name is None or name in ("", b""):
+            raise UserError(f"{where}: 'path' is empty or missing; name an image file there.")
+        if isinstance(name, bool) or not isinstance(name, str | bytes | int):
+            raise UserError(
+                f"{where}: 'path' is of type {type(name).__name__}; write the name of an image file there."
+            )
+        text = os.fsdecode(name) if isinstance(name, bytes) else str(name)
+        if _URL.match(text):
+            raise UserError(
+                f"{where}: '{utf8_text(text)}' is a URL, and cirgen reads files; download the images first, "
+                "for example with img2dataset."
+            )
+        return text
 
     def _rows(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
         reader = _READERS.get(self._path.suffix.lower())
@@ -61,8 +80,15 @@ class Manifest(Source):
             raise UserError(f"There is no manifest at {self._path}; set images.path to a {', '.join(_READERS)} file.")
         try:
             yield from reader(self._path)
-        except (csv.Error, UnicodeDecodeError, pa.ArrowInvalid) as error:
-            raise UserError(f"{self._path} cannot be read ({error}); write it again as UTF-8.") from error
+        except (csv.Error, OSError, ValueError, OverflowError, pa.ArrowException) as error:
+            reason = " ".join(str(error).split())
+            encoding = " as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
+            raise UserError(f"{self._path} cannot be read ({reason}); write it again{encoding}.") from error
+
+
+def _no_path(where: str, columns: Iterable[str | None]) -> UserError:
+    there = ", ".join(f"'{column}'" for column in columns if column) or "nothing"
+    return UserError(f"{where}: 'path' is empty or missing, there is {there}; call the image file 'path'.")
 
 
 def _separated(delimiter: str) -> Callable[[Path], Iterator[tuple[int, Mapping[str, Any]]]]:
@@ -82,7 +108,7 @@ def _json_lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
                 continue
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise UserError(f"{path}, line {number} is no JSON ({error}); mend or remove it.") from error
             if not isinstance(row, dict):
                 raise UserError(f"{path}, line {number} is no JSON object; write one object with a 'path' per line.")
@@ -91,7 +117,10 @@ def _json_lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 def _parquet(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     with pq.ParquetFile(path) as file:
-        wanted = [name for name in ("path", *Known._fields) if name in file.schema_arrow.names]
+        there = file.schema_arrow.names
+        if "path" not in there:
+            raise _no_path(str(path), there)
+        wanted = [name for name in ("path", *Known._fields) if name in there]
         number = 0
         for batch in file.iter_batches(_BATCH_ROWS, columns=wanted):
             for row in batch.to_pylist():

@@ -13,7 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cirgen.errors import UserError
-from cirgen.sources.base import Item, Known, KnownField, SourceSettings
+from cirgen.sources.base import Item, Known, KnownField, SourceSettings, read_file
+
+_WEB = ("http://", "https://", "ftp://")
 
 
 class Shard(NamedTuple):
@@ -66,20 +68,30 @@ def image_bytes(value: Any, folder: Path) -> bytes:
 
     Raises:
         OSError: the cell names a file that cannot be read.
+        ValueError: the cell holds something else, or a URL.
     """
     if isinstance(value, bytes):
         return value
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and {"bytes", "path"} & set(value):
         data = value.get("bytes")
         return image_bytes(value.get("path") if data is None else data, folder)
-    if not value:
+    if value is None or value == "":
         return b""
-    if "://" in value:
-        import fsspec
+    if not isinstance(value, str):
+        raise ValueError(f"the cell holds a {type(value).__name__}, no bytes and no path of an image")
+    if value.startswith(_WEB):
+        raise ValueError(f"'{value}' is a URL, and cirgen reads files; download the images first")
+    return _opened(value) if "://" in value else read_file(Path(folder, value))
 
-        with fsspec.open(value, "rb") as file:
+
+def _opened(url: str) -> bytes:
+    import fsspec
+
+    try:
+        with fsspec.open(url, "rb") as file:
             return bytes(file.read())
-    return Path(folder, value).read_bytes()
+    except Exception as error:  # every file system behind fsspec has errors of its own
+        raise OSError(f"{url} cannot be read: {error}") from error
 
 
 def _check_columns(schema: pa.Schema, columns: Columns, shard: Shard) -> None:
@@ -89,14 +101,32 @@ def _check_columns(schema: pa.Schema, columns: Columns, shard: Shard) -> None:
             f"{shard.name} has no column '{missing[0]}'; set images.image_column and images.columns to some of: "
             f"{', '.join(schema.names)}."
         )
+    kind = schema.field(columns.image).type
+    if not _may_hold_images(kind):
+        raise UserError(
+            f"{shard.name} has no images in its column '{columns.image}' (type {kind}); set images.image_column to "
+            "one of bytes, of paths, or of the type Image of Hugging Face datasets."
+        )
+
+
+def _may_hold_images(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _may_hold_images(kind.value_type)
+    if pa.types.is_struct(kind):
+        return any(field.name in ("bytes", "path") for field in kind)
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    data = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary)
+    return pa.types.is_null(kind) or any(is_kind(kind) for is_kind in (*texts, *data))
 
 
 def cell_text(value: Any, names: list[str] | None = None) -> str:
-    """Return a cell as text: labels by name, the first of several texts, nothing for null."""
+    """Return a cell as text: labels by name, the first of several texts, nothing for null and NaN."""
     if isinstance(value, list):
         return cell_text(value[0], names) if value else ""
-    if value is None:
+    if value is None or value != value:  # noqa: PLR0124 - NaN alone is not itself: what pandas writes for no text
         return ""
+    if isinstance(value, bytes):
+        return value.decode("utf8", "backslashreplace")
     return names[value] if names and isinstance(value, int) and 0 <= value < len(names) else str(value)
 
 
@@ -108,7 +138,7 @@ class _ParquetFile:
         self._lock = threading.Lock()
         try:
             self._file = pq.ParquetFile(url if "://" not in url else _remote(url))
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowException, OSError) as error:
             raise UserError(f"{url} is no readable Parquet file ({error}); fetch it again, or remove it.") from error
         self.schema: pa.Schema = self._file.schema_arrow
         self.rows = int(self._file.metadata.num_rows)
@@ -158,6 +188,11 @@ class _RowGroup:
             rows = self._file.read(self._number, list(wanted.values())).to_pylist()
         except OSError as error:
             raise UserError(f"{error}; run again when it can, to go on from there.") from error
+        except (ValueError, OverflowError, pa.ArrowException) as error:
+            columns = ", ".join(wanted.values())
+            raise UserError(
+                f"{self._file.url}: {columns} cannot be read ({error}); write the file again, or take other columns."
+            ) from error
         for position, row in enumerate(rows):
             texts = {field: cell_text(row[column], names.get(column)) for field, column in wanted.items()}
             yield position, Known(**texts)
@@ -173,5 +208,11 @@ class _RowGroup:
 def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
     """Return the names of the labels of each ClassLabel column, from the features that `datasets` writes."""
     stored = (schema.metadata or {}).get(b"huggingface")
-    features = json.loads(stored).get("info", {}).get("features", {}) if stored else {}
-    return {name: f["names"] for name, f in features.items() if isinstance(f, dict) and f.get("_type") == "ClassLabel"}
+    try:
+        features = json.loads(stored)["info"]["features"] if stored else {}
+        labels = {name: f for name, f in features.items() if isinstance(f, dict) and f.get("_type") == "ClassLabel"}
+        return {name: [str(label) for label in f["names"]] for name, f in labels.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"The footer of a Parquet file is no description by `datasets` ({error}); write it again."
+        ) from error

@@ -21,7 +21,7 @@ from typing import Literal
 from cirgen.errors import UserError
 from cirgen.pictures import suffixes
 from cirgen.resources import local_path
-from cirgen.sources.base import Item, Known, Source, SourceSettings, file_stamp
+from cirgen.sources.base import Item, Known, Source, SourceSettings, file_stamp, utf8_text
 from cirgen.sources.parquet import cell_text
 
 _MEMBER = re.compile(r"^(?P<key>(?:.*/|)[^./][^./]*)[.](?P<extension>[^/]*)$")
@@ -133,13 +133,14 @@ def _members(shard: Path) -> Iterator[_Member]:
                 match = _MEMBER.match(info.name)
                 if match is None or not info.isreg():
                     continue
-                file = tar.extractfile(info) if compressed else None
+                apart = compressed or info.issparse()  # the bytes lie in no one piece
+                file = tar.extractfile(info) if apart else None
                 yield _Member(
                     shard=shard,
                     index=index,
                     key=match["key"],
                     extension=match["extension"].lower(),
-                    offset=0 if compressed else info.offset_data,
+                    offset=0 if apart else info.offset_data,
                     size=info.size,
                     data=file.read() if file else b"",
                 )
@@ -169,6 +170,6 @@ def _known(members: list[_Member], shard: str) -> Known:
 def _fields(member: _Member, shard: str) -> dict[str, str]:
     try:
         row = json.loads(member.read())
-    except ValueError as error:
-        raise UserError(f"{shard}/{member.name} is no JSON ({error}); mend it in the shard.") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{shard}/{utf8_text(member.name)} is no JSON ({error}); mend it in the shard.") from error
     return {name: cell_text(row[name]) for name in Known._fields if name in row} if isinstance(row, dict) else {}

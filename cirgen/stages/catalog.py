@@ -27,7 +27,7 @@ WITH planned AS (
     FROM read_parquet({plan}) AS p JOIN {current} AS i USING (key) WHERE i.status = 'ok'
 ), merged AS (
     SELECT min(image_id) AS image_id, list(DISTINCT alias ORDER BY alias) AS aliases, pixel_hash,
-        coalesce(first(caption ORDER BY alias, image_id) FILTER (caption <> ''), '') AS caption
+        coalesce(first(caption ORDER BY alias, image_id, caption) FILTER (caption <> ''), '') AS caption
     FROM planned GROUP BY pixel_hash
 ), places AS (
     SELECT * FROM planned QUALIFY row_number() OVER (PARTITION BY image_id ORDER BY path, blob, "offset") = 1

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections import deque
@@ -26,7 +27,7 @@ from cirgen.pictures import PictureError, color_hash, decode, perceptual_hash, p
 from cirgen.run_folder import Run
 from cirgen.schemas import ALIAS, INGEST, RERUN_STATUSES, Status
 from cirgen.shards import TEMPORARY_SUFFIX, flush_folder, write_rows
-from cirgen.sources.base import Item, Source
+from cirgen.sources.base import Item, Source, utf8_text
 from cirgen.sources.registry import SOURCES
 from cirgen.stages.catalog import write_catalog
 from cirgen.store import ShardWriter, Store, stream
@@ -109,7 +110,9 @@ def _alias(item: Item) -> dict[str, str]:
 
 
 def _path(item: Item) -> str:
-    return str(item.path.absolute()) if item.path else ""
+    """Return where the bytes lie; empty where no table can hold the name, so that they are copied into the run."""
+    path = str(item.path.absolute()) if item.path else ""
+    return path if path == utf8_text(path) else ""
 
 
 class _Committed:
@@ -179,8 +182,8 @@ def read_item(item: Item, key: str, attempt: int) -> _Read:
     row = _empty_row(item, key, attempt)
     try:
         data = item.read()
-    except OSError as error:  # says nothing about the picture: tried again by every resumed run
-        return _failed(row, "engine_error", f"cannot be read: {error}")
+    except (OSError, ValueError, MemoryError) as error:
+        return _failed(row, _status_of(error), f"cannot be read: {error}")
     row |= {"image_id": hashlib.sha256(data).hexdigest(), "length": len(data)}
     try:
         image, notes, format_name = decode(data)
@@ -191,7 +194,15 @@ def read_item(item: Item, key: str, attempt: int) -> _Read:
         return _failed(row, "image_error", str(error))
     except MemoryError:
         return _failed(row, "oom", "decoding needs more memory than there is")
-    return _Read(row, b"" if item.path else data)
+    return _Read(row, b"" if row["path"] else data)
+
+
+def _status_of(error: Exception) -> Status:
+    """Tell what may be read another time, which every resumed run tries, from what can never be."""
+    if isinstance(error, MemoryError):
+        return "oom"
+    hopeless = isinstance(error, ValueError) or getattr(error, "errno", None) == errno.ENAMETOOLONG
+    return "image_error" if hopeless else "engine_error"
 
 
 def _empty_row(item: Item, key: str, attempt: int) -> dict[str, Any]:
@@ -201,7 +212,7 @@ def _empty_row(item: Item, key: str, attempt: int) -> dict[str, Any]:
 
 
 def _failed(row: dict[str, Any], status: Status, error: str) -> _Read:
-    return _Read({**row, "status": status, "error": error}, b"")
+    return _Read({**row, "status": status, "error": utf8_text(error)}, b"")
 
 
 class IngestWriter(ShardWriter):
