@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from cirgen.filters.base import FilterSettings
 from cirgen.filters.registry import FILTERS
-from cirgen.settings import Settings
+from cirgen.settings import Name, Settings
 from cirgen.sources.base import SourceSettings
 from cirgen.sources.registry import SOURCES
 
@@ -32,7 +32,7 @@ class Sampling(Settings):
 class Model(Settings):
     """A generative model and who runs it."""
 
-    model: str
+    model: Name
     """Hub id, local folder, or `cirgen:mllm`."""
     revision: str | None = None
     backend: Literal["transformers"] = "transformers"
@@ -48,7 +48,7 @@ class Model(Settings):
 class Encoder(Settings):
     """The encoder of images and texts that pairing and filters use."""
 
-    model: str
+    model: Name
     revision: str | None = None
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
     batch_shape: int = Field(32, ge=1, le=16_384)

@@ -24,7 +24,9 @@ WORDINGS = {
     "greater_than_equal": "must be at least {ge}",
     "less_than": "must be below {lt}",
     "less_than_equal": "must be at most {le}",
+    "string_too_short": "must not be empty",
     "too_long": "must have at most {max_length} items",
+    "literal_error": "must be {expected}",
     "finite_number": "must be a finite number",
     "invalid_key": "is no key; a key is a word",
     "float_parsing": "must be a number",
@@ -63,7 +65,7 @@ def _place(location: Path, root: type[BaseModel]) -> tuple[Path, list[type[BaseM
     """Take the tags of discriminated unions out of a location; return it with the models whose keys fit its parent."""
     place: list[str | int] = []
     models = parents = [root]
-    parts = iter(location)
+    parts = iter(part for part in location if part != "[key]")
     for part in parts:
         if not isinstance(part, int) and (tagged := _by_tag(models)):
             parents = models = tagged[part]

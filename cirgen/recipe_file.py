@@ -124,7 +124,7 @@ def _parse_override(text: str) -> Override:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise UserError(f"--set needs key.path=value, not '{text}'; for example --set caption.words=5.")
-    place = tuple(int(part) if part.isdigit() else part for part in key.strip().split("."))
+    place = tuple(int(part) if part.isdecimal() else part for part in key.strip().split("."))
     try:
         return Override(place, yaml_text.read_yaml(value).data)
     except yaml_text.NotYamlError as error:

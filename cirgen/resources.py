@@ -29,14 +29,24 @@ def data_folder(kind: str) -> Path:
     raise UserError(f"The folder of {kind} is missing from this installation; reinstall with `pip install cirgen`.")
 
 
+def _local(name: str) -> Path:
+    try:
+        path = Path(name).expanduser()
+        path.exists()
+    except (OSError, RuntimeError) as error:  # too long, closed to this user, or the home of nobody
+        raise UserError(f"The path '{name}' cannot be used ({error}); correct it.") from error
+    return path
+
+
 def local_path(name: str) -> Path:
     """Turn a path of a recipe into a local path; `cirgen:NAME` is what ships with the package.
 
     Raises:
-        UserError: nothing of that name ships.
+        UserError: nothing of that name ships, or the operating system refuses the name; a file that is missing is not
+            refused.
     """
     if not name.startswith(SHIPPED_PREFIX):
-        return Path(name).expanduser()
+        return _local(name)
     shipped = name.removeprefix(SHIPPED_PREFIX)
     if shipped not in _SHIPPED:
         raise UserError(f"Nothing called '{name}' ships with cirgen; choose one of {', '.join(_SHIPPED)}.")

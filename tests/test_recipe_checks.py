@@ -100,3 +100,28 @@ def test_one_prompt_under_two_names_is_told_with_its_line(tmp_path: Path) -> Non
     assert "give a file of your own another name or version" in problems(
         f"caption.prompts=[{tmp_path}/caption.md]", f"modify.prompts=[{tmp_path}/change.md]"
     )
+
+
+STRANGE = [
+    "~nosuchuser/x",
+    "x" * 300,
+    "x" * 300 + ".csv",
+    '"a\\0b"',
+    '"a\\0b.csv"',
+    '""',
+    "/dev/null",
+    '"/tmp/***"',
+    "/nowhere",
+]
+
+
+@pytest.mark.parametrize("kind", ["folder", "dataset", "webdataset", "manifest", "fashioniq", "cirr"])
+def test_any_place_that_holds_no_images_is_told_where_it_is_set(kind: str) -> None:
+    key = "root" if kind in ("fashioniq", "cirr") else "path"
+    for place in STRANGE:
+        assert problems(f"images={{kind: {kind}, {key}: {place}}}", files=True).startswith("--set: images")
+
+
+def test_a_model_can_be_at_no_path_that_the_operating_system_refuses() -> None:
+    for place in ("~nosuchuser/x", "x" * 300, '""'):
+        assert problems(f"encoder.model={place}", files=True).startswith("--set: encoder.model: ")

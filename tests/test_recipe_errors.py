@@ -154,6 +154,10 @@ MISTAKES = [
     ("export={validation: 0.95, test: 0.1}", "validation 0.95 and test 0.1 leave nothing to train on"),
     ("export={validation: 0.5, test: 0.5}", "leave nothing to train on"),
     (f"seed={2**63}", "seed: must be below 9223372036854775808"),
+    ("images.columns={captoin: text}", "images.columns: unknown key"),
+    ("images={kind: dataset, path: x, columns: {captoin: text}}", "images.columns.captoin: must be 'category', 'lic"),
+    ("modify.intents={1: 2}", "modify.intents.1: should be a valid string"),
+    ("\N{SUPERSCRIPT TWO}=3", "unknown key"),
     ('images.license="\\ud800"', "images.license: '\\ud800' is no Unicode text"),
 ]
 

@@ -5,24 +5,36 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from cirgen.errors import UserError
 
+Shape = TypeVar("Shape")
 
-def load_annotations(path: Path) -> Any:
+
+def load_annotations(path: Path, shape: type[Shape]) -> Shape:
     """Read a JSON file of annotations.
 
+    Args:
+        path: the file.
+        shape: what it holds, e.g. `list[str]`.
+
     Raises:
-        UserError: it is missing or no JSON.
+        UserError: it is missing, no JSON, or of another shape.
     """
     try:
-        return json.loads(path.read_text(encoding="utf8"))
-    except FileNotFoundError as error:
+        return TypeAdapter(shape).validate_python(json.loads(path.read_text(encoding="utf8")))
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(
             f"There is no annotation file {path}; set images.root to the folder of captions/ and image_splits/."
         ) from error
-    except ValueError as error:
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = f" at {'.'.join(map(str, first['loc']))}" if first["loc"] else ""
+        raise UserError(f"{path} has another layout{place} ({first['msg']}); fetch it again.") from error
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is no readable JSON ({error}); fetch it again.") from error
 
 
@@ -36,8 +48,10 @@ def check_missing(missing: Sequence[str], total: int, folder: Path, allowed: boo
     """Refuse a collection with holes unless the recipe allows them.
 
     Raises:
-        UserError: images are missing and that is not allowed, or all of them are.
+        UserError: images are missing and that is not allowed, or all of them are, or none is named.
     """
+    if total == 0:
+        raise UserError(f"The annotations of the images under {folder} name none; take another split or category.")
     if len(missing) == total:
         raise UserError(f"None of the {total} images lies under {folder}; set images.root to where they are.")
     if missing and not allowed:

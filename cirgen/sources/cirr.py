@@ -8,8 +8,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
+from pydantic import BaseModel
+
 from cirgen.errors import UserError
 from cirgen.resources import local_path
+from cirgen.settings import Name
 from cirgen.sources.annotations import check_missing, load_annotations, missing_remark
 from cirgen.sources.base import GivenPair, Item, Known, Source, SourceSettings, file_item
 
@@ -23,11 +26,16 @@ class CIRRSettings(SourceSettings):
     """Where the copy is, and which split to take."""
 
     kind: Literal["cirr"] = "cirr"
-    root: str
+    root: Name
     """Folder that holds captions/ and image_splits/, or a folder cirr/ that does."""
     split: Literal["train", "val", "test1"] = "train"
     allow_missing: bool = False
     """Go on without images that the copy lacks."""
+
+
+class _Caption(BaseModel):
+    reference: str
+    target_hard: str | None = None
 
 
 class CIRR(Source):
@@ -65,10 +73,10 @@ class CIRR(Source):
             UserError: there is no caption file, or its targets are withheld.
         """
         path = self._annotations / "captions" / f"cap.{_VERSION}.{self.settings.split}.json"
-        for row in load_annotations(path):
-            if "target_hard" not in row:
+        for row in load_annotations(path, list[_Caption]):
+            if row.target_hard is None:
                 raise UserError(f"{path} withholds its targets; set images.split to train or val.")
-            yield GivenPair(row["reference"], row["target_hard"])
+            yield GivenPair(row.reference, row.target_hard)
 
     @cached_property
     def _annotations(self) -> Path:
@@ -78,7 +86,7 @@ class CIRR(Source):
     @cached_property
     def _paths(self) -> dict[str, str]:
         path = self._annotations / "image_splits" / f"split.{_VERSION}.{self.settings.split}.json"
-        return {str(name): str(place) for name, place in load_annotations(path).items()}
+        return load_annotations(path, dict[str, str])
 
     @cached_property
     def _folder(self) -> Path:

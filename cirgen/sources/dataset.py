@@ -15,6 +15,7 @@ from pydantic import Field
 from cirgen.errors import UserError
 from cirgen.keys import digest
 from cirgen.resources import local_path
+from cirgen.settings import Name
 from cirgen.sources.base import Item, Known, KnownField, Source, SourceSettings, file_stamp
 from cirgen.sources.parquet import Columns, Shard, cell_text, image_bytes, parquet_items, row_count
 
@@ -25,7 +26,7 @@ class DatasetSettings(SourceSettings):
     """Which dataset, and what its columns mean."""
 
     kind: Literal["dataset"] = "dataset"
-    path: str
+    path: Name
     """Hub id; or a local Parquet file, a folder of Parquet files, or what `save_to_disk` wrote."""
     config: str | None = None
     split: str = "train"
@@ -199,7 +200,7 @@ def _opening(settings: DatasetSettings) -> Iterator[None]:
 
     try:
         yield
-    except (OSError, ValueError, KeyError, pa.ArrowException, DatasetsError) as error:
+    except (OSError, ValueError, LookupError, pa.ArrowException, DatasetsError) as error:
         reason = str(error).strip().partition("\n")[0].rstrip(".")
         raise UserError(
             f"Dataset '{settings.path}' cannot be opened ({reason}); check images.config and images.split."

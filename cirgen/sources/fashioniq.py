@@ -7,8 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from pydantic import BaseModel
+
 from cirgen.errors import UserError
 from cirgen.resources import local_path
+from cirgen.settings import Name
 from cirgen.sources.annotations import check_missing, load_annotations, missing_remark
 from cirgen.sources.base import GivenPair, Item, Known, Source, SourceSettings, file_item
 
@@ -20,12 +23,17 @@ class FashionIQSettings(SourceSettings):
     """Where the copy is, and which part of it to take."""
 
     kind: Literal["fashioniq"] = "fashioniq"
-    root: str
+    root: Name
     """Folder that holds captions/, image_splits/ and images/."""
     categories: tuple[Category, ...] = ("dress", "shirt", "toptee")
     split: Literal["train", "val", "test"] = "train"
     allow_missing: bool = False
     """Go on without images that the copy lacks; many links of the original list are dead."""
+
+
+class _Caption(BaseModel):
+    candidate: str
+    target: str | None = None
 
 
 class _Name(NamedTuple):
@@ -40,7 +48,6 @@ class FashionIQ(Source):
 
     def __init__(self, settings: FashionIQSettings) -> None:
         self.settings = settings
-        self._root = local_path(settings.root)
 
     def items(self) -> Iterator[Item]:
         """Yield every name once per category it is in, by name: one file, several aliases.
@@ -70,10 +77,14 @@ class FashionIQ(Source):
         """
         for category in self.settings.categories:
             path = self._root / "captions" / f"cap.{category}.{self.settings.split}.json"
-            for row in load_annotations(path):
-                if "target" not in row:
+            for row in load_annotations(path, list[_Caption]):
+                if row.target is None:
                     raise UserError(f"{path} withholds its targets; set images.split to train or val.")
-                yield GivenPair(row["candidate"], row["target"])
+                yield GivenPair(row.candidate, row.target)
+
+    @cached_property
+    def _root(self) -> Path:
+        return local_path(self.settings.root)
 
     @property
     def _folder(self) -> Path:
@@ -85,7 +96,7 @@ class FashionIQ(Source):
         return sorted(
             _Name(name, category)
             for category in set(self.settings.categories)
-            for name in set(load_annotations(folder / f"split.{category}.{self.settings.split}.json"))
+            for name in set(load_annotations(folder / f"split.{category}.{self.settings.split}.json", list[str]))
         )
 
     @cached_property

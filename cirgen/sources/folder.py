@@ -11,6 +11,7 @@ from typing import Literal
 from cirgen.errors import UserError
 from cirgen.pictures import suffixes
 from cirgen.resources import local_path
+from cirgen.settings import Name
 from cirgen.sources.base import Item, Known, Source, SourceSettings, file_item
 
 
@@ -18,7 +19,7 @@ class FolderSettings(SourceSettings):
     """Where the folder is."""
 
     kind: Literal["folder"] = "folder"
-    path: str
+    path: Name
     """Local folder, or `cirgen:images`."""
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 
 from cirgen.errors import UserError
 from cirgen.resources import local_path
+from cirgen.settings import Name
 from cirgen.sources.base import Item, Known, Source, SourceSettings, file_item, utf8_text
 from cirgen.sources.parquet import cell_text
 
@@ -26,7 +28,7 @@ class ManifestSettings(SourceSettings):
     """Where the table is."""
 
     kind: Literal["manifest"] = "manifest"
-    path: str
+    path: Name
     """Columns: `path`, relative to the table's folder or absolute; and category, license, author, url, caption."""
 
 
@@ -37,7 +39,6 @@ class Manifest(Source):
 
     def __init__(self, settings: ManifestSettings) -> None:
         self.settings = settings
-        self._path = local_path(settings.path)
 
     def items(self) -> Iterator[Item]:
         """Yield one item per row; a file that is missing becomes an item that cannot be read.
@@ -53,6 +54,10 @@ class Manifest(Source):
             yield file_item(self.settings.path, name, self._path.parent / name, known.or_else(self.settings))
         if empty:
             raise UserError(f"{self._path} names no image; add a row per image with its 'path'.")
+
+    @cached_property
+    def _path(self) -> Path:
+        return local_path(self.settings.path)
 
     def _file_name(self, line: int, row: Mapping[str, Any]) -> str:
         where, name = f"{self._path}, line {line}", row.get("path")

@@ -21,6 +21,7 @@ from typing import Literal
 from cirgen.errors import UserError
 from cirgen.pictures import suffixes
 from cirgen.resources import local_path
+from cirgen.settings import Name
 from cirgen.sources.base import Item, Known, Source, SourceSettings, file_stamp, utf8_text
 from cirgen.sources.parquet import cell_text
 
@@ -34,7 +35,7 @@ class WebDatasetSettings(SourceSettings):
     """Where the shards are."""
 
     kind: Literal["webdataset"] = "webdataset"
-    path: str
+    path: Name
     """A tar file (compressed or not), a folder of them, or a glob such as `shards/*.tar`."""
     extensions: tuple[str, ...] = ()
     """Take members with these extensions alone, such as `jpg` where samples hold masks too; empty takes any image."""
@@ -71,7 +72,10 @@ class WebDataset(Source):
         parts = (path / "**/*.tar*" if path.is_dir() else path).parts
         fixed = len(list(takewhile(lambda part: not has_magic(part), parts)))
         root, pattern = Path(*parts[:fixed]), "/".join(parts[fixed:])
-        shards = sorted(shard for shard in root.glob(pattern) if shard.is_file()) if pattern else []
+        try:
+            shards = sorted(shard for shard in root.glob(pattern) if shard.is_file()) if pattern else []
+        except ValueError as error:
+            raise UserError(f"{path} is no glob ({error}); write one such as shards/*.tar.") from error
         if not shards:
             raise UserError(f"No tar file matches {path}; set images.path to a tar file, a folder of them, or a glob.")
         return root, shards

@@ -121,6 +121,22 @@ def test_missing_cirr_images_are_counted(tmp_path: Path) -> None:
     assert names(kind="cirr", root=str(tmp_path), allow_missing=True) == ["t-1"]
 
 
+@pytest.mark.parametrize("content", [3, None, [["A"]], [None], {"A": 3}, ["A", 3]])
+@pytest.mark.parametrize("kind", ["fashioniq", "cirr"])
+def test_annotations_of_another_layout_end_in_one_sentence(tmp_path: Path, kind: str, content: Any) -> None:
+    for name in ("split.dress.train.json", "split.rc2.train.json"):
+        write_json(tmp_path / "image_splits" / name, content)
+    (tmp_path / "images").mkdir()
+    settings = {"categories": ["dress"]} if kind == "fashioniq" else {}
+    with pytest.raises(UserError, match="has another layout"):
+        names(kind=kind, root=str(tmp_path), **settings)
+
+
+def test_annotations_that_name_nothing_are_said_so(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="name none"):
+        names(kind="fashioniq", root=str(fashioniq(tmp_path / "fiq")), categories=[], allow_missing=True)
+
+
 # The real annotation files
 
 needs_annotations = pytest.mark.skipif(
