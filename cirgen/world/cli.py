@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from cirgen.world.truth_words import MEANINGS
 from cirgen.world.vocabulary import Level
 
 app = typer.Typer(help="The embedded world of toy figures: a diagnostic with exact truth.", no_args_is_help=True)
@@ -66,7 +67,16 @@ def oracle(
         Console().print(oracle_table(rows, str(table or f"{purpose}, {level}, seed {seed}")))
 
 
-@app.command()
+TRUTH_HELP = "\n\n".join(
+    [
+        "Measure how many triplets of a dataset are right: percent, with 95 % intervals clustered by reference.",
+        "Example: cirgen world truth runs/demo/dataset",
+        *(f"{word}: {meaning}." for word, meaning in MEANINGS.items()),
+    ]
+)
+
+
+@app.command(help=TRUTH_HELP)
 def truth(
     dataset: Annotated[Path, typer.Argument(help="Dataset folder of a run: RUN/dataset.")],
     attributes: Annotated[
@@ -75,18 +85,20 @@ def truth(
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print figures as JSON.")] = False,
 ) -> None:
-    """Measure how many triplets of a dataset are right: percent, with 95 % intervals clustered by reference.
-
-    Example: cirgen world truth runs/demo/dataset
-    """
+    """Measure how many triplets of a dataset are right; `TRUTH_HELP` is what the command line says."""
     from cirgen.world.build import TABLE, shipped
-    from cirgen.world.truth_report import as_records, judge_dataset, slices, truth_tables
+    from cirgen.world.filter_gain import gain, sentence
+    from cirgen.world.truth_report import as_records, judge_dataset, legend, slices, truth_tables
 
-    found = slices(*judge_dataset(dataset, attributes or shipped() / TABLE), seed=seed)
+    gallery, judged = judge_dataset(dataset, attributes or shipped() / TABLE)
+    found, gained = slices(gallery, judged, seed=seed), gain(judged, seed)
     if as_json:
-        typer.echo(json.dumps(as_records(found), indent=2))
-    else:
-        Console().print(*truth_tables(found, str(dataset)), sep="\n")
+        achieved = {"filtering": gained.record()} if gained else {}
+        typer.echo(json.dumps({**as_records(found), **achieved}, indent=2))
+        return
+    console = Console()
+    console.print(*truth_tables(found, str(dataset)), legend(), sep="\n")
+    console.print(f"\n{sentence(gained)}", highlight=False)
 
 
 MinutesOption = Annotated[

@@ -12,6 +12,7 @@ from cirgen.errors import UserError
 from cirgen.world.gallery import Gallery
 from cirgen.world.shares import Share
 from cirgen.world.truth import MEASURES, Verdict, judge_all, summary
+from cirgen.world.truth_words import MEANINGS
 
 _COLUMNS = ["triplet_id", "reference_id", "text", "target_id"]
 
@@ -101,6 +102,14 @@ def truth_tables(parts: list[Slice], title: str) -> list[Table]:
         if part not in main:
             short.add_row(part.name, f"{part.rows:,}", *(_percent(part.measures[name]) for name in SHORT_MEASURES))
     return [whole, short]
+
+
+def legend() -> Table:
+    """Return what the words of the tables mean, for 80 columns."""
+    table = Table(box=None, show_header=False, title="what the words mean", title_justify="left")
+    for word, meaning in MEANINGS.items():
+        table.add_row(word, meaning)
+    return table
 
 
 def _percent(value: Share) -> str:

@@ -19,8 +19,9 @@ from cirgen.world.confusions import confusions
 from cirgen.world.figure import Figure
 from cirgen.world.gallery import Gallery
 from cirgen.world.shares import share
-from cirgen.world.truth import Verdict, judge, judge_all, summary
+from cirgen.world.truth import MEASURES, Verdict, judge, judge_all, summary
 from cirgen.world.truth_report import judge_dataset, slices
+from cirgen.world.truth_words import MEANINGS
 from cirgen.world.vocabulary import HAIRSTYLES
 from figures import BASE, pairs, seeds
 
@@ -319,6 +320,21 @@ def test_the_command_prints_the_same_figures_as_json_and_as_a_table(tmp_path: Pa
     assert figures["accepted"]["good"]["share"] == pytest.approx(1 / 3)
     shown = CliRunner().invoke(app, arguments, env={"COLUMNS": "300"})
     assert "33.3 [" in shown.output
+    assert "Filtering took the share of good triplets from" in shown.output
+    assert figures["filtering"]["accepted"] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("word", MEANINGS)
+def test_the_words_of_the_table_are_explained_below_it_and_in_the_help(tmp_path: Path, word: str) -> None:
+    folder = dataset(tmp_path / "dataset")
+    table = attribute_table(tmp_path, {key(figure): figure for figure in family()})
+    for arguments in (["truth", str(folder), "--attributes", str(table)], ["truth", "--help"]):
+        shown = CliRunner().invoke(app, arguments, env={"COLUMNS": "300"})
+        assert MEANINGS[word] in shown.output
+
+
+def test_every_measure_has_a_meaning() -> None:
+    assert set(MEASURES) < set(MEANINGS)
 
 
 def test_held_out_pairs_are_a_slice(tmp_path: Path) -> None:

@@ -1,0 +1,14 @@
+"""What `cirgen world truth` means by its words, as its table and its help say it; `truth` defines them exactly."""
+
+from __future__ import annotations
+
+MEANINGS = {
+    "correct": "the text claims a change, and all that it claims is true of the two images",
+    "exhaustive": "the reference changed as the text says is the target: nothing is left out",
+    "unique": "no other image of the dataset fits as well as the target does",
+    "composed": "neither the text alone nor the reference alone finds the target: more than ten images fit either",
+    "good": "all four",
+    "unparsable": "the text is outside the grammar of the figures; it counts as none of the above",
+    "held-out pairs": "an image shows two values together, as a green hoodie, that no training ever showed together",
+}
+"""Word to meaning."""
