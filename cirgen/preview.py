@@ -35,8 +35,10 @@ def _scaled(signal: Signal, images: int) -> Signal:
     """Keep the shape of a rank window: its last rank becomes the last of the few images."""
     if signal.kind != "rank" or signal.lower is None or signal.upper is None or signal.upper < images:
         return signal
-    last = images - 1
-    return signal.model_copy(update={"lower": max(1, round(signal.lower * last / signal.upper)), "upper": last})
+    last = float(images - 1)
+    return signal.model_copy(
+        update={"lower": max(1.0, float(round(signal.lower * last / signal.upper))), "upper": last}
+    )
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,17 @@ def _tokens(run: Run, stage: str) -> tuple[int, int]:
 
 
 def shown_rows(run: Run, rows: int) -> list[dict[str, Any]]:
-    """Return the first triplets of a run with the reason of rejection, empty where accepted."""
-    triplets = pq.read_table(run.triplets).to_pylist()
+    """Return the first triplets of a run, each with the names of its files and the reason of rejection or ''."""
+    triplets = pq.read_table(run.triplets).slice(0, rows).to_pylist()
     reasons = {row["triplet_id"]: row["reason"] for row in pq.read_table(run.verdicts).to_pylist()}
-    return [{**row, "reason": reasons.get(row["triplet_id"], row["status"])} for row in triplets[:rows]]
+    catalog = pq.read_table(run.catalog, columns=["image_id", "aliases"]).to_pylist()
+    files = {row["image_id"]: row["aliases"][0]["source_id"] for row in catalog}
+    return [
+        {
+            **row,
+            "reference_file": files[row["reference_id"]],
+            "target_file": files[row["target_id"]],
+            "reason": reasons.get(row["triplet_id"], row["status"]),
+        }
+        for row in triplets
+    ]

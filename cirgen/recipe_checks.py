@@ -120,11 +120,15 @@ def _signals(recipe: Recipe) -> Problems:
         yield ("pair", "signals"), "names no signal; add one, for example {kind: neighbours}"
 
 
+def models(recipe: Recipe) -> dict[str, str]:
+    """Return the models that a recipe names, by section."""
+    sections = {"mllm": recipe.mllm, "llm": recipe.llm, "encoder": recipe.encoder}
+    return {name: settings.model for name, settings in sections.items() if settings is not None}
+
+
 def _models(recipe: Recipe) -> Problems:
-    for section in ("mllm", "llm", "encoder"):
-        settings = getattr(recipe, section)
-        if settings is not None:
-            yield from _complaint((section, "model"), partial(local_model_folder, settings.model))
+    for section, model in models(recipe).items():
+        yield from _complaint((section, "model"), partial(local_model_folder, model))
 
 
 def _images(recipe: Recipe, prompts: dict[Path, Prompt]) -> Problems:

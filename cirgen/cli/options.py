@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -16,3 +18,9 @@ SetOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print figures as JSON.")]
 FlushRowsOption = Annotated[int, typer.Option(min=1, help="Commit when so many rows wait: a kill loses no more.")]
 FlushSecondsOption = Annotated[float, typer.Option(min=0.0, help="Commit when a row has waited so many seconds.")]
+
+
+def command_line(command: str, recipe: str, settings: Sequence[str] | None) -> str:
+    """Return `cirgen COMMAND RECIPE --set ...`, ready to be typed."""
+    given = [part for setting in settings or () for part in ("--set", setting)]
+    return shlex.join(["cirgen", command, recipe, *given])

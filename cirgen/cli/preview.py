@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cirgen.cli.options import JsonOption, RecipeArgument, SetOption
+from cirgen.cli.options import JsonOption, RecipeArgument, SetOption, command_line
 from cirgen.cli.session import RUNS, new_run, work
 from cirgen.errors import NothingAcceptedError, UserError
 
@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 
     from cirgen.preview import StageEstimate
     from cirgen.run_folder import Run
+
+NAME_WIDTH = 18
+"""Characters of a file name that are shown."""
+UPPER_BOUND = (
+    "Rows are an upper bound: files with the same picture count once, a pair that two signals choose is kept once, "
+    "and where no other image fits a signal there is no pair."
+)
 
 
 def preview(
@@ -51,7 +58,7 @@ def preview(
         seconds = run.read_facts()["seconds"]
     images, stages = estimate(run, loaded.recipe, seconds)
     _show(run, shown_rows(run, rows), images, stages, price_per_million, as_json)
-    typer.echo(f"To run the whole: cirgen run {recipe}", err=True)
+    typer.echo(f"To run the whole: {command_line('run', recipe, settings)}", err=True)
 
 
 def _empty(folder: Path) -> None:
@@ -82,26 +89,40 @@ def _show(
         return
     console = Console()
     console.print(_rows_table(rows))
+    console.print(_why_more(run, rows), highlight=False)
     console.print(f"contact sheet: {run.report}\n", highlight=False, soft_wrap=True)
     console.print(_estimate_table(images, stages))
     total = timedelta(seconds=round(sum(stage.seconds for stage in stages)))
     price = "" if cost is None else f", cost {cost:,.2f}"
     console.print(f"the whole: at most about {total} on this machine, {tokens:,} tokens{price}", highlight=False)
+    console.print(UPPER_BOUND, highlight=False)
+
+
+def _why_more(run: Run, rows: list[dict[str, Any]]) -> str:
+    from cirgen.cli.figures import figures
+
+    images = figures(run).images
+    return f"{images} images were taken in, so that near ones could meet; {len(rows)} of their triplets are shown."
 
 
 def _rows_table(rows: list[dict[str, Any]]) -> Table:
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table("reference", "modification text", "target", "verdict", box=None, pad_edge=False)
     for row in rows:
-        reference, target = row["reference_caption"], row["target_caption"]
-        table.add_row(
-            reference or row["reference_id"][:8],
-            row["text"],
-            target or row["target_id"][:8],
-            row["reason"] or "accepted",
-        )
+        ends = {
+            end: f"[bold]{escape(shortened(row[f'{end}_file']))}[/bold]\n{escape(row[f'{end}_caption'])}"
+            for end in ("reference", "target")
+        }
+        table.add_row(ends["reference"], escape(row["text"]), ends["target"], escape(row["reason"] or "accepted"))
     return table
+
+
+def shortened(name: str) -> str:
+    """Return a file name that fits a narrow column: its beginning and its end, without folders."""
+    name = name.rpartition("/")[2]
+    return name if len(name) <= NAME_WIDTH else f"{name[:8]}…{name[9 - NAME_WIDTH :]}"
 
 
 def _estimate_table(images: int, stages: list[StageEstimate]) -> Table:

@@ -123,6 +123,15 @@ def test_validate_accepts_what_ships(cirgen: Any) -> None:
     assert cirgen("validate", "spn4cir/fashioniq-clip", "--no-files")[0] == 0
 
 
+def test_validate_says_which_models_and_images_it_looked_at(cirgen: Any) -> None:
+    out = cirgen("validate", "demo", "--set", "mllm.model=nobody/no-such-model")[1]
+    assert "looked at: images cirgen:images, encoder cirgen:filter-encoder\n" in out
+    assert "not looked up on the Hub, where a run will fetch it: mllm nobody/no-such-model\n" in out
+    assert out.endswith("cirgen preview demo --set mllm.model=nobody/no-such-model\n")
+    assert "not looked up" not in cirgen("validate", "demo")[1]
+    assert "\nlooked at" not in cirgen("validate", "demo", "--no-files")[1]
+
+
 def test_recipes_are_listed_shown_and_copied_but_never_over_a_file(
     cirgen: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

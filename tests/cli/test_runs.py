@@ -106,6 +106,7 @@ def test_a_preview_shows_rows_and_estimates_the_whole(tmp_path: Path) -> None:
     preview = json.loads(done.stdout)
     assert len(preview["rows"]) == 4
     assert all(row["text"] for row in preview["rows"])
+    assert all(row["reference_file"].endswith(".png") for row in preview["rows"])
     assert (tmp_path / preview["contact_sheet"]).is_file()
     stages = {stage["stage"]: stage for stage in preview["whole"]["stages"]}
     assert (stages["caption"]["rows"], stages["modify"]["rows"]) == (1_500, 3_000)
