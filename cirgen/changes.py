@@ -107,6 +107,8 @@ def read_recipe(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         fields = read_yaml(path.read_text(encoding="utf8")).data
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not text in UTF-8; restore it or delete it.") from error
     except NotYamlError as error:
         raise UserError(f"{path}:{error.line} is not YAML ({error.message}); restore it or delete it.") from error
     if not isinstance(fields, dict):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cirgen.blobs import remove_orphans
+from cirgen.damage import DERIVED
 from cirgen.errors import UserError
 from cirgen.file_locks import alone, remove_unclaimed
 from cirgen.lock import GATE_NAME
@@ -79,7 +80,7 @@ class Run:
     @property
     def derived(self) -> Path:
         """Folder of everything that is a pure function of store and recipe."""
-        return self.folder / "derived"
+        return self.folder / DERIVED
 
     @property
     def ingest_plan(self) -> Path:

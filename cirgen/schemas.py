@@ -83,11 +83,18 @@ SCORE = pa.schema(
 )
 
 
+_STAGES = {"ingest": INGEST, "caption": GENERATION, "modify": GENERATION, "embed": EMBEDDING}
+_SCORES = "score-"
+
+
 def stage_schema(stage: str) -> pa.Schema:
     """Return the schema of a stage folder: `ingest`, `caption`, `modify`, `embed`, or `score-NAME`."""
-    if stage.startswith("score-"):
-        return SCORE
-    return {"ingest": INGEST, "caption": GENERATION, "modify": GENERATION, "embed": EMBEDDING}[stage]
+    return SCORE if stage.startswith(_SCORES) else _STAGES[stage]
+
+
+def is_stage(name: str) -> bool:
+    """Return whether a stage may be called so."""
+    return name in _STAGES or name.startswith(_SCORES)
 
 
 CATALOG = pa.schema(

@@ -21,9 +21,10 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from cirgen.damage import check_shard, damage_told
 from cirgen.file_locks import exclusive, remove_unclaimed, shared
 from cirgen.keys import digest
-from cirgen.schemas import RERUN_STATUSES, stage_schema
+from cirgen.schemas import RERUN_STATUSES, is_stage, stage_schema
 from cirgen.shards import TEMPORARY_SUFFIX, write_rows
 
 FLUSH_SECONDS = 30.0
@@ -56,6 +57,7 @@ class Store:
         self.root = root
         self.flush_rows = flush_rows
         self.flush_seconds = flush_seconds
+        self._sound: dict[str, int] = {}
 
     def writer(self, stage: str) -> ShardWriter:
         """Open a writer of a stage; close it (or leave its `with` block) to commit the last rows."""
@@ -63,24 +65,41 @@ class Store:
 
     def stages(self) -> list[str]:
         """Return the stages that have a folder."""
-        folders = (path.name for path in self.root.glob("*") if path.is_dir() and path.name != SCRATCH)
-        return sorted(folders)
+        return sorted(path.name for path in self.root.glob("*") if path.is_dir() and is_stage(path.name))
 
     def shards(self, stage: str) -> list[str]:
-        """Return the committed shards of a stage."""
-        return sorted(map(str, (self.root / stage).glob("*.parquet")))
+        """Return the committed shards of a stage.
+
+        Raises:
+            UserError: one of them is damaged, or a file of something else; each is looked at once.
+        """
+        return sorted(str(path) for path in (self.root / stage).glob("*.parquet") if self._is_there(path, stage))
+
+    def _is_there(self, path: Path, stage: str) -> bool:
+        """Check a shard unless that was done; False where a compaction has just removed it."""
+        try:
+            written = path.stat().st_mtime_ns
+            if self._sound.get(str(path)) != written:
+                check_shard(path, stage_schema(stage))
+                self._sound[str(path)] = written
+        except FileNotFoundError:
+            return False
+        return True
 
     @contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open a DuckDB connection that spills to the run folder and keeps no state of its own.
 
         No shard that is listed through it disappears while it is open.
+
+        Raises:
+            UserError: a table that is read through it turns out to be damaged.
         """
         with shared(self.root / READERS_LOCK):
             scratch = self.root / SCRATCH / uuid.uuid4().hex  # its own: DuckDB numbers its files from 0 in each
             settings = {"memory_limit": MEMORY_LIMIT, "temp_directory": str(scratch), "threads": "2"}
             try:
-                with duckdb.connect(":memory:", config={**settings}) as connection:
+                with damage_told(), duckdb.connect(":memory:", config={**settings}) as connection:
                     # it would print between the bars of the run
                     connection.execute("SET enable_progress_bar = false")
                     yield connection

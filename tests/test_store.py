@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cirgen.errors import UserError
 from cirgen.schemas import STATUSES
 from cirgen.shards import distinct, write_batches, write_rows
 from cirgen.store import Store
@@ -188,3 +189,26 @@ def test_a_key_that_several_rows_plan_is_run_as_the_same_one_of_them_each_time(t
     planned = [[row for batch in store.missing(plan, "score-x") for row in batch.to_pylist()] for _ in range(3)]
     assert planned[0] == planned[1] == planned[2]
     assert len(planned[0]) == 50
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"notes"], ids=["emptied", "cut", "foreign"])
+def test_a_shard_that_is_none_is_named_with_the_way_out(tmp_path: Path, content: bytes) -> None:
+    store = Store(tmp_path)
+    commit(store, row("a"))
+    damaged = tmp_path / "score-x" / "damaged.parquet"
+    damaged.write_bytes(content)
+    with pytest.raises(UserError, match=f"{damaged} is damaged .*move it away.*made again"):
+        current(store)
+    damaged.unlink()
+    pq.write_table(pa.table({"key": ["a"]}), damaged)
+    with pytest.raises(UserError, match=f"{damaged} is not what the folder .* is for: move it away"):
+        current(store)
+    damaged.unlink()
+    assert [r["key"] for r in current(store)] == ["a"]
+
+
+def test_a_folder_that_no_stage_made_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    store = Store(tmp_path)
+    commit(store, row("a"))
+    assert store.stages() == ["score-x"]

@@ -36,11 +36,12 @@ def known_run(folder: Path, retry: tuple[str, ...] = ()) -> Run:
     """Return a run that began before, under the recipe and the limit that its folder remembers.
 
     Raises:
-        UserError: the folder holds no run, or its recipe no longer fits the schema.
+        UserError: the folder holds no run, its recipe no longer fits the schema, or a file of it is damaged.
     """
     from pydantic import ValidationError
 
     from cirgen.changes import RECIPE_NAME, read_recipe
+    from cirgen.damage import DERIVED, check_derived
     from cirgen.progress import to_stderr
     from cirgen.recipe import Recipe
     from cirgen.run_folder import Run
@@ -55,6 +56,7 @@ def known_run(folder: Path, retry: tuple[str, ...] = ()) -> Run:
             f"{folder / RECIPE_NAME} was written by another version of cirgen; run your recipe again with "
             f"--output {folder}, nothing stored is lost."
         ) from error
+    check_derived(folder / DERIVED)
     run = Run(folder, recipe, store_of(folder), to_stderr(), retry=retry)
     run.limit = run.read_facts().get("limit")
     return run

@@ -1,0 +1,41 @@
+"""The command line as a process of its own, as a user meets it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from cirgen import __file__ as package
+
+CIRGEN = [sys.executable, "-W", "ignore", "-c", "from cirgen.cli.app import main; main()"]
+
+
+def start(folder: Path, *arguments: str, before: str = "") -> subprocess.Popen[str]:
+    """Start `cirgen` in a folder, in its own process; `before` is shell code, such as a limit that it runs under."""
+    environment = {**os.environ, "COLUMNS": "80", "PYTHONPATH": str(Path(package).parent.parent)}
+    command = ["bash", "-c", f'{before}; exec "$@"', "cirgen", *CIRGEN] if before else CIRGEN
+    return subprocess.Popen(
+        [*command, *arguments], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def cirgen(folder: Path, *arguments: str, before: str = "") -> subprocess.CompletedProcess[str]:
+    """Run `cirgen` in a folder to its end."""
+    with start(folder, *arguments, before=before) as process:
+        try:
+            printed, told = process.communicate(timeout=300)
+        except BaseException:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(process.args, process.returncode, printed, told)
+
+
+def said(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the one sentence that a command failed with; it must be all that it said of the failure."""
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    *_, last = done.stderr.splitlines()
+    assert last.startswith("Error: ")
+    return last
