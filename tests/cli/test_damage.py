@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from commands import cirgen, said
 
 pytestmark = pytest.mark.integration

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from commands import cirgen, said
 
 from cirgen.prompts import load_prompt
+from commands import cirgen, said
 
 pytestmark = pytest.mark.integration
 
