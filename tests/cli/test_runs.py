@@ -75,7 +75,14 @@ def test_a_changed_threshold_is_told_and_runs_no_model(finished: Finished) -> No
 def test_a_run_that_accepts_nothing_shows_its_figures_and_leaves_with_1(finished: Finished) -> None:
     folder, _ = finished
     done = cirgen(
-        folder, "run", "demo", *FEW, "--output", "runs/none", "--set", "filter=[{name: lint, min_words: 300}]"
+        folder,
+        "run",
+        "demo",
+        *FEW,
+        "--output",
+        "runs/none",
+        "--set",
+        "filter=[{name: lint, min_words: 300, max_words: 400}]",
     )
     assert done.returncode == 1
     assert "Error: No triplet was accepted" in done.stderr
