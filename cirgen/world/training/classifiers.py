@@ -15,6 +15,9 @@ VALUES: tuple[int, ...] = tuple(len(values) for values in CLASSES)
 DIFFERENCES: tuple[int, ...] = (2,) * len(CLASSES)
 """Of one that tells whether an attribute differs between two images."""
 
+UNASKED = -100
+"""The class of an attribute that does not count."""
+
 RARE_WEIGHT = 4.0
 """Weight of every class but the first, which stands for nothing to tell, where `rare` classes matter."""
 
@@ -34,7 +37,7 @@ class Classifiers(nn.Module):
 
         Args:
             states: [B, places, width].
-            codes: int64 [B, classifiers], the right classes.
+            codes: int64 [B, classifiers], the right classes, `UNASKED` where none counts.
             places: bool [B, places], those that count; all by default.
         """
         states = self.norm(states)
@@ -46,6 +49,6 @@ class Classifiers(nn.Module):
         return torch.stack(losses).mean()
 
     def _loss(self, logits: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
-        losses = nn.functional.cross_entropy(logits, codes, reduction="none")
-        weights = torch.where(codes == 0, 1.0, self.rare_weight)
-        return (losses * weights).sum() / weights.sum()
+        losses = nn.functional.cross_entropy(logits, codes, reduction="none", ignore_index=UNASKED)
+        weights = torch.where(codes == 0, 1.0, self.rare_weight) * (codes != UNASKED)
+        return (losses * weights).sum() / weights.sum().clamp(min=1)

@@ -120,16 +120,23 @@ class Trainee(nn.Module):
         weights = packed.weights[asked]
         told: torch.Tensor = self.classifiers(features, codes)
         compared = self.comparison_loss(states[len(states) // 2], codes, packed)
-        probed = self.probe_loss(states[-2], packed)
+        probed = self.probe_loss(states, packed)
         return (losses * weights).sum() / weights.sum() + CLASSIFIER_WEIGHT * (told + compared + probed)
 
-    def probe_loss(self, states: torch.Tensor, packed: Packed) -> torch.Tensor:
-        """Return the sum over kinds of the losses of `probes.py`, from the states at the questions' words."""
+    def probe_loss(self, states: Sequence[torch.Tensor], packed: Packed) -> torch.Tensor:
+        """Return the sum over kinds of the losses of `probes.py`, from the states at the questions' words.
+
+        What the images show must have reached the words by the middle; what follows from it, by the last layer.
+        """
         losses = [
-            self.probes[kind](states[probed.rows, probed.places], probed.codes, probed.words)
+            self.probes[kind](
+                states[len(states) // 2 if kind == "shown" else -2][probed.rows, probed.places],
+                probed.codes,
+                probed.words,
+            )
             for kind, probed in packed.probes.items()
         ]
-        return torch.stack(losses).sum() if losses else states.new_zeros(())
+        return torch.stack(losses).sum() if losses else states[0].new_zeros(())
 
     def comparison_loss(self, states: torch.Tensor, codes: torch.Tensor, packed: Packed) -> torch.Tensor:
         """Compare every later image of a row with its first, from the states of the later one's patches.

@@ -13,21 +13,24 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import torch
 
 from cirgen.world.figure import HIDDEN, Figure
-from cirgen.world.training.classifiers import DIFFERENCES, VALUES
+from cirgen.world.training.classifiers import DIFFERENCES, UNASKED, VALUES
 from cirgen.world.training.pool import attribute_codes
 
 if TYPE_CHECKING:
     from cirgen.world.training.tasks import Lesson
 
-Kind = Literal["claims", "fits", "captions"]
+Kind = Literal["claims", "shown", "fits", "captions"]
 
 UNSAID, TRUE, FALSE, AS_BEFORE = range(4)
 """What a text says of an attribute: nothing, what the target shows, what neither image shows, what was so already."""
 
 CANDIDATES = 4
 
+_NAMES = tuple(field.name for field in fields(Figure))
+
 CLASSES: Mapping[Kind, tuple[int, ...]] = {
     "claims": (4,) * len(VALUES),
+    "shown": VALUES + VALUES,
     "fits": (2,) * CANDIDATES,
     "captions": DIFFERENCES + VALUES,
 }
@@ -43,7 +46,7 @@ class Probe(NamedTuple):
 
 def claims_probe(reference: Figure, target: Figure, before: Figure, after: Figure) -> Probe:
     """Say of every attribute what a text that tells the change `before` to `after` claims of the pair."""
-    return Probe("claims", tuple(_claim(f.name, reference, target, before, after) for f in fields(Figure)))
+    return Probe("claims", tuple(_claim(name, reference, target, before, after) for name in _NAMES))
 
 
 def _claim(name: str, reference: Figure, target: Figure, before: Figure, after: Figure) -> int:
@@ -53,6 +56,21 @@ def _claim(name: str, reference: Figure, target: Figure, before: Figure, after: 
     if value == getattr(reference, name):
         return AS_BEFORE
     return TRUE if value == getattr(target, name) else FALSE
+
+
+def shown_probe(reference: Figure, target: Figure, before: Figure, after: Figure) -> Probe:
+    """Say what both figures show of every attribute that a text about the change `before` to `after` speaks of."""
+    told = {
+        name for name, claim in zip(_NAMES, claims_probe(reference, target, before, after).codes, strict=True) if claim
+    }
+    return Probe(
+        "shown",
+        tuple(
+            int(code) if name in told else UNASKED
+            for codes in attribute_codes([reference, target])
+            for name, code in zip(_NAMES, codes, strict=True)
+        ),
+    )
 
 
 def fits_probe(candidates: Sequence[Figure], target: Figure) -> Probe:
@@ -83,8 +101,8 @@ class Probed(NamedTuple):
         """Group questions (row, lesson, first place, place after the last) by the kind of their probe."""
         found: dict[Kind, list[tuple[int, int, int, Probe]]] = {}
         for row, lesson, start, stop in questions:
-            if lesson.probe:
-                found.setdefault(lesson.probe.kind, []).append((row, start, stop, lesson.probe))
+            for probe in lesson.probes:
+                found.setdefault(probe.kind, []).append((row, start, stop, probe))
         return {kind: cls._padded(probes) for kind, probes in found.items()}
 
     @classmethod

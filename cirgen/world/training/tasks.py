@@ -10,7 +10,7 @@ from cirgen.world.edits import edits
 from cirgen.world.figure import Figure
 from cirgen.world.grammar import INTENTS, caption, change
 from cirgen.world.training.faults import faulty_text
-from cirgen.world.training.probes import Probe, captions_probe, claims_probe, fits_probe
+from cirgen.world.training.probes import Probe, captions_probe, claims_probe, fits_probe, shown_probe
 from cirgen.world.vocabulary import Level
 
 LETTERS = "ABCD"
@@ -46,7 +46,7 @@ class Lesson(NamedTuple):
     question: str
     answer: str
     weight: float
-    probe: Probe | None = None
+    probes: tuple[Probe, ...] = ()
     """What the states of the question must tell, in training."""
 
 
@@ -97,7 +97,7 @@ def rewrite_captions(reference: Figure, target: Figure, rng: random.Random) -> L
     """Ask for the change between two captions, without an image."""
     text, slots = _slots(load_prompt("rewrite-captions"), reference, target, rng)
     captions = {"reference_caption": caption(reference, rng), "target_caption": caption(target, rng)}
-    return ask("rewrite-captions", text, **captions, **slots)._replace(probe=captions_probe(reference, target))
+    return ask("rewrite-captions", text, **captions, **slots)._replace(probes=(captions_probe(reference, target),))
 
 
 def judge_change(reference: Figure, target: Figure, rng: random.Random, level: Level, right: bool) -> Lesson:
@@ -108,14 +108,16 @@ def judge_change(reference: Figure, target: Figure, rng: random.Random, level: L
         faulty = faulty_text(reference, target, rng, level)[1]
         text, told = faulty.text, (faulty.before, faulty.after)
     lesson = ask("judge-change", "yes" if right else "no", text=text)
-    return lesson._replace(probe=claims_probe(reference, target, *told))
+    return lesson._replace(probes=(claims_probe(reference, target, *told), shown_probe(reference, target, *told)))
 
 
 def pick_target(reference: Figure, candidates: list[Figure], place: int, rng: random.Random) -> Lesson:
     """Ask which of four candidates a text leads to; the answer is the letter of `place`."""
     text = true_text(reference, candidates[place], rng)
     lesson = ask("pick-target", LETTERS[place], text=text)
-    return lesson._replace(probe=fits_probe(candidates, candidates[place]))
+    target = candidates[place]
+    shown = shown_probe(reference, target, reference, target)
+    return lesson._replace(probes=(fits_probe(candidates, target), shown))
 
 
 def pair_lessons(reference: Figure, target: Figure, rng: random.Random, level: Level) -> list[Lesson]:
