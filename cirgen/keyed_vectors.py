@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from cirgen.shards import atomic_path
 
@@ -56,8 +59,7 @@ def write_matrix(path: Path, rows: int, parts: Iterable[tuple[NDArray[np.int64],
     with atomic_path(path) as temporary:
         for numbers, values in parts:
             if matrix is None:
-                shape = (rows, values.shape[1])
-                matrix = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
+                matrix = _mapped(temporary, np.float32, (rows, values.shape[1]))
             matrix[numbers] = values
             there[numbers] = True
         if not there.all():
@@ -65,11 +67,20 @@ def write_matrix(path: Path, rows: int, parts: Iterable[tuple[NDArray[np.int64],
         del matrix  # flushes the map to the file
 
 
+def _mapped(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Map a new `.npy` file whose room on disk is taken: the kernel kills who writes to a map that has none."""
+    mapped = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    if sys.platform != "darwin":  # which has no such call
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return mapped
+
+
 def write_keys(path: Path, count: int, batches: Iterable[Sequence[str]]) -> None:
     """Write keys as an atomic `.npy` file [count] S64, holding one batch of them at a time."""
     start = 0
     with atomic_path(path) as temporary:
-        keys = np.lib.format.open_memmap(temporary, mode="w+", dtype=KEY_TYPE, shape=(count,))
+        keys = _mapped(temporary, KEY_TYPE, (count,))
         for batch in batches:
             keys[start : start + len(batch)] = batch
             start += len(batch)

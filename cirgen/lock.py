@@ -30,7 +30,7 @@ def hold(folder: Path, join: bool = False) -> Iterator[bool]:
         join: work beside a process that is already there.
 
     Raises:
-        UserError: another process works in the folder, and this one does not join.
+        UserError: another process works in the folder, and this one does not join; or it cannot be made.
     """
     _make(folder)
     with (folder / LOCK_NAME).open("a+", encoding="utf8") as file:
@@ -44,6 +44,8 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise UserError(f"A run needs a folder, and {error.filename} is a file; give another --output.") from error
+    except OSError as error:
+        raise UserError(f"The folder {folder} cannot be made ({error.strerror}); give another --output.") from error
 
 
 def _come_in(folder: Path, file: TextIO, join: bool) -> bool:

@@ -16,6 +16,17 @@ from cirgen.errors import UserError
 from cirgen.world.cli import app as world
 
 FAILED = 1
+_AGAIN = "give the same command again: what was committed is kept."
+_DENIED = "{place} cannot be read or written: change its permissions, or give another --output."
+FIXES = {
+    errno.ENOSPC: f"The disk is full; free some space and {_AGAIN}",
+    errno.EDQUOT: f"Your quota of the disk is used up; free some space and {_AGAIN}",
+    errno.EFBIG: f"A file would be larger than this process may write (ulimit -f); raise that limit and {_AGAIN}",
+    errno.EACCES: _DENIED,
+    errno.EPERM: _DENIED,
+    errno.EROFS: "{place} lies on a disk that is read-only: give another --output.",
+}
+"""What to do about an error of the system, by its number."""
 
 app = typer.Typer(
     help="Turn images into filtered (reference, modification text, target) triplets. Begin with: cirgen run demo",
@@ -54,9 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except UserError as error:
         _fail(str(error))
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in FIXES:
             raise
-        _fail("The disk is full; free some space and give the same command again: what was committed is kept.")
+        _fail(FIXES[error.errno].format(place=error.filename or "A file of the run"))
 
 
 def _fail(message: str) -> None:

@@ -63,10 +63,11 @@ def preview(
 
 def _empty(folder: Path) -> None:
     """Remove an earlier preview, so that its rows do not make the estimate look fast."""
-    facts = folder / "run.json"
+    from cirgen.run_folder import read_facts
+
     if not folder.exists():
         return
-    if not facts.is_file() or not json.loads(facts.read_text(encoding="utf8")).get("preview"):
+    if not read_facts(folder).get("preview"):
         raise UserError(f"{folder} holds something else than a preview; move it away, or rename the recipe.")
     shutil.rmtree(folder)
 

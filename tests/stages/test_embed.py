@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +111,21 @@ def test_a_matrix_that_lacks_a_row_is_never_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="lacks 1 of 3 rows"):
         write_matrix(tmp_path / "m.npy", 3, [part])
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS cannot take room in advance")
+def test_a_matrix_has_its_room_on_disk_before_it_is_mapped(tmp_path: Path) -> None:
+    """A process that writes to a map of a file without room is killed by the kernel, without a word."""
+    shape = (1_000, 256)
+
+    def part() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        yield np.arange(1), np.ones((1, shape[1]), dtype=np.float32)
+        (file,) = tmp_path.iterdir()
+        assert file.stat().st_blocks * 512 >= 4 * shape[0] * shape[1]
+        yield np.arange(1, shape[0]), np.ones((shape[0] - 1, shape[1]), dtype=np.float32)
+
+    write_matrix(tmp_path / "m.npy", shape[0], part())
+    assert np.load(tmp_path / "m.npy").shape == shape
 
 
 def test_a_key_without_a_vector_is_an_error(tmp_path: Path) -> None:
