@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from cirgen.pipeline import Models, note_recipe
 from cirgen.prompts import load_prompt
 from cirgen.recipe_file import load_recipe
 from cirgen.run_folder import Run
+from cirgen.scratch import CLAIM_SUFFIX
 from cirgen.shards import atomic_path
 from cirgen.store import Store
 
@@ -27,6 +29,19 @@ def test_a_noted_fact_replaces_and_an_added_one_is_kept(tmp_path: Path) -> None:
     run.add_to_fact("seconds", {"ingest": 1.0})
     run.add_to_fact("seconds", {"caption": 2.0})
     assert run.read_facts() == {"models": {"mllm": "c"}, "limit": 3, "seconds": {"ingest": 1.0, "caption": 2.0}}
+
+
+def test_no_fact_is_lost_when_many_write_at_once(tmp_path: Path) -> None:
+    def write(number: int) -> None:
+        run = run_of(tmp_path)
+        for _ in range(10):
+            run.add_seconds("caption", 0.5)
+            run.note_facts(**{f"fact{number}": number})
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    facts = run_of(tmp_path).read_facts()
+    assert facts == {"seconds": {"caption": 20.0}, **{f"fact{number}": number for number in range(4)}}
 
 
 def test_prompts_are_those_of_the_recipe_while_the_lock_remembers_all(tmp_path: Path) -> None:
@@ -50,10 +65,14 @@ def test_leftovers_of_killed_runs_are_removed_and_files_being_written_are_not(tm
     for path in leftovers:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("half")
-    (tmp_path / "dataset.tmp").mkdir()
+    half = [run.folder / "dataset.0.tmp", run.derived / "scratch.0.tmp"]
+    for folder in half:
+        folder.mkdir()
+        folder.with_name(f"{folder.name}{CLAIM_SUFFIX}").touch()
+        (folder / "half").touch()
     with atomic_path(run.catalog) as temporary:
         temporary.write_text("being written")
         run.remove_leftovers()
         assert temporary.exists()
-        assert not any(path.exists() for path in leftovers)
+        assert not any(path.exists() for path in (*leftovers, *half))
     assert run.catalog.read_text() == "being written"

@@ -157,3 +157,8 @@ def test_every_planned_triplet_is_accepted_or_rejected_once(folder: Path) -> Non
     counts = json.loads((run.dataset / "manifest.json").read_text())["counts"]
     assert counts["accepted"] + counts["rejected"] == len(planned) == len(set(planned))
     assert sum(counts["reasons"].values()) == counts["rejected"]
+
+
+def test_a_recipe_that_no_longer_asks_for_captions_has_none(folder: Path) -> None:
+    rows = triplets(folder, "caption.prompts=[]")
+    assert {(row["reference_caption"], row["target_caption"]) for row in rows} == {("", "")}
