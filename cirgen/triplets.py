@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from functools import partial
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from cirgen.errors import UserError
 from cirgen.pictures import decode
+from cirgen.resources import local_path
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -40,15 +42,15 @@ def load_triplets(
         split: train, validation or test, as far as the corpus has it.
         config: `triplets`, or `rejected`.
         revision: branch, tag or commit of the repository.
-        images: folder of the original images, for a corpus that goes without them; they are found by the
-            `source_id` of their source and held to their hash.
+        images: folder of the original images (`cirgen:images` for what ships), for a corpus that goes without them;
+            they are found by the `source_id` of their source, else by name anywhere below, and held to their hash.
 
     Raises:
         UserError: no such corpus or split, or a picture that the corpus does not have.
     """
     triplets = _load(path_or_repo, config, split, revision)
     pictures = _load(path_or_repo, "images", "train", revision)
-    join = _Join(pictures, None if images is None else Path(images).expanduser())
+    join = _Join(pictures, None if images is None else _Originals(local_path(str(images))))
     return triplets.with_transform(partial(_with_pictures, join))
 
 
@@ -71,15 +73,15 @@ def _load(path_or_repo: str | Path, config: str, split: str, revision: str | Non
 class _Join:
     """Finds pictures by image id; workers of a DataLoader may pickle it."""
 
-    def __init__(self, pictures: Dataset, folder: Path | None) -> None:
+    def __init__(self, pictures: Dataset, originals: _Originals | None) -> None:
         from datasets import Image as ImageFeature
 
         if "image" in pictures.column_names:
             pictures = pictures.cast_column("image", ImageFeature(decode=False))
-        elif folder is None:
-            raise UserError("This corpus goes without its images; give `images`, the folder of the original files.")
+        elif originals is None:
+            raise UserError(_without_images(pictures[0]["aliases"][0]))
         self._pictures = pictures
-        self._folder = folder
+        self._originals = originals
         ids: NDArray[np.bytes_] = np.asarray(pictures.with_format(None)["image_id"], dtype="S64")
         self._order = np.argsort(ids, kind="stable")
         self._ids = ids[self._order]
@@ -94,17 +96,53 @@ class _Join:
         if place == len(self._ids) or self._ids[place] != image_id.encode():
             raise UserError(f"The corpus has no image {image_id}; it was cut or changed after export.")
         row: Mapping[str, Any] = self._pictures[int(self._order[place])]
-        return decode(_content(row["image"]) if self._folder is None else _original(row, self._folder)).image
+        return decode(_content(row["image"]) if self._originals is None else self._originals.read(row)).image
 
 
-def _original(row: Mapping[str, Any], folder: Path) -> bytes:
-    names = [str(alias["source_id"]) for alias in row["aliases"]]
-    for path in (folder / name for name in names):
-        if path.is_file():
+def _without_images(alias: Mapping[str, str]) -> str:
+    return (
+        f"This corpus goes without its images: give `images`, the folder that holds the originals of its source "
+        f"'{alias['source']}', such as '{alias['source_id']}'; or have it made again with 'export.images: embed' and "
+        "their licence under 'images.license'."
+    )
+
+
+class _Originals:
+    """Finds the original files of a corpus in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise UserError(f"There is no folder {folder}; set `images` to the folder of the original files.")
+        self._folder = folder
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Path]]:
+        """The files by name, and by name without suffix: benchmarks name their pictures without one."""
+        found: defaultdict[str, list[Path]] = defaultdict(list)
+        for path in sorted(self._folder.rglob("*")):
+            if path.is_file():
+                for name in {path.name, path.stem}:
+                    found[name].append(path)
+        return dict(found)
+
+    def _candidates(self, names: Sequence[str]) -> Iterator[Path]:
+        yield from (path for name in names if (path := self._folder / name).is_file())
+        yield from (path for name in names for path in self._by_name.get(PurePosixPath(name).name, ()))
+
+    def read(self, row: Mapping[str, Any]) -> bytes:
+        """Return the original of a row of `images`.
+
+        Raises:
+            UserError: no file of its names has its hash.
+        """
+        names = [str(alias["source_id"]) for alias in row["aliases"]]
+        for path in self._candidates(names):
             content = path.read_bytes()
             if hashlib.sha256(content).hexdigest() == row["image_id"]:
                 return content
-    raise UserError(f"No original of image {row['image_id']} lies in {folder}; it should be {', '.join(names)}.")
+        raise UserError(
+            f"No original of image {row['image_id']} lies in {self._folder}; it should be {', '.join(names)}."
+        )
 
 
 def _content(image: Mapping[str, Any]) -> bytes:

@@ -13,6 +13,8 @@ import pytest
 from cirgen import load_triplets
 from cirgen.errors import UserError
 from cirgen.run_folder import Run
+from cirgen.schemas import CATALOG
+from cirgen.shards import write_rows
 from cirgen.stages.export import export
 from runs import make_run, toy, with_recipe
 
@@ -89,6 +91,34 @@ def test_a_corpus_without_images_takes_them_from_the_originals(run: Run) -> None
         path.write_bytes(b"another file of the same name")
     with pytest.raises(UserError, match="No original of image"):
         rows[0]
+
+
+def test_a_corpus_without_images_says_which_folder_is_meant_and_what_else_helps(run: Run) -> None:
+    export(with_recipe(run, export={"images": "none"}))
+    with pytest.raises(UserError) as raised:
+        load_triplets(run.dataset)
+    told = str(raised.value)
+    assert "its source 'images', such as '" in told and ".png'" in told
+    assert str(run.folder.parent) not in told
+    assert "'export.images: embed' and their licence under 'images.license'" in told
+    with pytest.raises(UserError, match=r"There is no folder .*nowhere"):
+        load_triplets(run.dataset, images=run.folder / "nowhere")
+
+
+def test_originals_are_found_by_name_wherever_they_lie_in_the_folder(run: Run, tmp_path: Path) -> None:
+    rows = pq.read_table(run.catalog).to_pylist()
+    for row in rows:  # as benchmarks do it: names without a suffix
+        row["aliases"][0]["source_id"] = Path(row["aliases"][0]["source_id"]).stem
+    write_rows(run.catalog, rows, CATALOG)
+    export(with_recipe(run, export={"images": "none"}))
+    for number, row in enumerate(rows):
+        moved = tmp_path / "copy" / str(number % 3) / Path(row["path"]).name
+        moved.parent.mkdir(parents=True, exist_ok=True)
+        moved.write_bytes(Path(row["path"]).read_bytes())
+    (tmp_path / "copy" / "0" / "red-box-0.jpg").write_bytes(b"another picture of that name")
+    loaded = load_triplets(run.dataset, images=tmp_path / "copy")
+    for row in pickle.loads(pickle.dumps(loaded)):
+        _check(run, row)
 
 
 def test_a_corpus_of_links_reads_what_they_point_to(run: Run) -> None:

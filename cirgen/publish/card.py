@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, StrictUndefined
 
 from cirgen import __version__
+from cirgen.filters.base import ScoreNote
+from cirgen.filters.registry import FILTERS
 from cirgen.publish.counts import Counts
 from cirgen.publish.features import card_features
 from cirgen.publish.images import ImageMode
 from cirgen.publish.license import UNKNOWN, card_license, hub_license
-from cirgen.publish.origins import is_diagnostic, models, prompts, recipe_yaml, to_yaml
+from cirgen.publish.origins import (
+    embedded_roles,
+    is_diagnostic,
+    models,
+    prompts,
+    public_recipe_yaml,
+    shows_toy_figures,
+    source_folder,
+    to_yaml,
+)
 from cirgen.publish.parquet import Written
 from cirgen.publish.tables import Tables
 from cirgen.resources import data_folder
@@ -21,6 +32,7 @@ from cirgen.run_folder import Run
 
 SAMPLES = 5
 DEFAULT_CONFIG = "triplets"
+_NOT_DESCRIBED = ScoreNote("not described", "", "")
 _SIZES = ((10**3, "1K"), (10**4, "10K"), (10**5, "100K"), (10**6, "1M"), (10**7, "10M"), (10**8, "100M"))
 
 
@@ -44,6 +56,7 @@ def card(
     """
     text = (data_folder("cards") / "template.md").read_text(encoding="utf8")
     opening, opening_count = tables.openings(3, 1)[0]
+    samples = tables.draw(SAMPLES, "reason = ''", "card")
     return (
         _environment()
         .from_string(text)
@@ -53,17 +66,23 @@ def card(
             version=__version__,
             repo=run.recipe.publish.repo or "path/to/dataset",
             recipe_hash=run.read_facts()["recipe_hash"],
-            recipe=recipe_yaml(run).strip(),
+            recipe=public_recipe_yaml(run).strip(),
             is_diagnostic=is_diagnostic(run),
+            toy_figures=shows_toy_figures(run),
+            embedded_roles=embedded_roles(run),
             counts=counts,
             configs=written,
             default=[one for one in written if one.config == DEFAULT_CONFIG],
             mode=mode,
-            samples=tables.draw(SAMPLES, "reason = ''", "card"),
+            strips_metadata=run.recipe.export.strip_metadata,
+            source_folder=source_folder(run),
+            samples=samples,
+            names=tables.names(row[end] for row in samples for end in ("reference_id", "target_id")),
+            mined=run.recipe.pair.hard_negatives,
             sources=tables.sources(),
             models=models(run),
             prompts=prompts(run),
-            scores=tables.scores,
+            scores=score_rows(run, tables.scores),
             opening=opening,
             opening_share=opening_count / counts.accepted,
             distinct_share=tables.distinct_texts() / counts.accepted,
@@ -71,6 +90,29 @@ def card(
             image_licenses={hub_license(name) or UNKNOWN: number for name, number in licenses.items()},
         )
     )
+
+
+class ScoreRow(NamedTuple):
+    """One score column, explained."""
+
+    column: str
+    filter: str
+    note: ScoreNote
+
+
+def score_rows(run: Run, scores: Mapping[str, str]) -> list[ScoreRow]:
+    """Return what the filters of a run say of their scores.
+
+    Args:
+        run: the run.
+        scores: column to `filter.score`.
+    """
+    notes = {getattr(settings, FILTERS.tag): FILTERS.build(settings).score_notes for settings in run.recipe.filter}
+    parts = {column: name.partition(".") for column, name in scores.items()}
+    return [
+        ScoreRow(column, name, notes.get(name, {}).get(score, _NOT_DESCRIBED))
+        for column, (name, _, score) in parts.items()
+    ]
 
 
 def front_matter(
@@ -127,7 +169,13 @@ def _environment() -> Environment:
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
-    environment.filters |= {"cell": cell, "fenced": fenced, "number": "{:,}".format, "percent": "{:.1%}".format}
+    environment.filters |= {
+        "cell": cell,
+        "prose": prose,
+        "fenced": fenced,
+        "number": "{:,}".format,
+        "percent": "{:.1%}".format,
+    }
     return environment
 
 
@@ -135,6 +183,11 @@ def cell(text: str) -> str:
     """Return a text that a Markdown table shows as it is."""
     escaped = re.sub(r"([\\`*_{}\[\]<>|#~])", r"\\\1", " ".join(text.split()))
     return escaped.replace("&", "&amp;")
+
+
+def prose(text: str) -> str:
+    """Return a text of ours, code spans and all, for a Markdown table."""
+    return text.replace("|", "\\|").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def fenced(text: str, language: str = "text") -> str:

@@ -13,7 +13,7 @@ from cirgen.publish.counts import Counts
 from cirgen.publish.images import PREVIEW_SIDE, ImageMode, Pictures, image_batches, images_schema, preview_batches
 from cirgen.publish.license import license_file
 from cirgen.publish.manifest import MANIFEST_NAME, manifest
-from cirgen.publish.origins import recipe_yaml
+from cirgen.publish.origins import public_recipe_yaml
 from cirgen.publish.parquet import GROUP_ROWS, Written, write_split
 from cirgen.publish.tables import PREVIEW, SPLITS, Tables
 from cirgen.run_folder import Run
@@ -36,7 +36,7 @@ def build_dataset(run: Run, root: Path, counts: Counts) -> None:
         texts = {
             "README.md": card(run, tables, counts, written, licenses, mode),
             "LICENSE": license_file(run.recipe.export.license, licenses, mode == "embed"),
-            "recipe.yaml": recipe_yaml(run),
+            "recipe.yaml": public_recipe_yaml(run),
         }
         for name, text in texts.items():
             (root / name).write_text(text, encoding="utf8")
@@ -74,7 +74,7 @@ def _recipe_hash(run: Run) -> str:
 
 
 def _images(run: Run, root: Path, tables: Tables, mode: ImageMode) -> Iterator[Written]:
-    pictures = Pictures(_reader(run), run.recipe.export.max_side)
+    pictures = _pictures(run, run.recipe.export.max_side)
     group_rows = IMAGE_GROUP_ROWS if mode == "embed" else GROUP_ROWS
     with run.progress.step("Export images", tables.image_count()) as step:
 
@@ -90,9 +90,11 @@ def _preview(run: Run, root: Path, tables: Tables) -> Iterator[Written]:
     shown = tables.draw(run.recipe.export.preview, "split = 'train' AND reason = ''", "preview")
     sizes = tables.sizes(row[end] for row in shown for end in ("reference_id", "target_id"))
     side = min(PREVIEW_SIDE, run.recipe.export.max_side or PREVIEW_SIDE)
-    rows = preview_batches(shown, sizes, Pictures(_reader(run), side))
+    rows = preview_batches(shown, sizes, _pictures(run, side))
     yield from write_split(root, "preview", "train", PREVIEW, rows, IMAGE_GROUP_ROWS)
 
 
-def _reader(run: Run) -> RunImages:
-    return RunImages(run.catalog, run.store.root / "ingest")
+def _pictures(run: Run, max_side: int | None) -> Pictures:
+    return Pictures(
+        RunImages(run.catalog, run.store.root / "ingest"), max_side, strip=run.recipe.export.strip_metadata
+    )

@@ -1,11 +1,11 @@
-"""The bytes of a published picture: the original file, or a smaller copy where it is too large."""
+"""The bytes of a published picture: the original file less its metadata, or a smaller copy where it is too large."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Literal, Protocol
 
@@ -14,6 +14,8 @@ from PIL import Image
 
 from cirgen.backends.base import ImageReader
 from cirgen.errors import UserError
+from cirgen.publish.metadata import without_metadata
+from cirgen.publish.places import public_alias
 from cirgen.publish.tables import IMAGES, PREVIEW, Tables
 
 ImageMode = Literal["embed", "link", "none"]
@@ -54,11 +56,13 @@ class Pictures:
     Args:
         reader: opens pictures of the run.
         max_side: larger ones are scaled down to this side, in pixels; None leaves all as they are.
+        strip: leave out what the file tells beside the picture.
     """
 
-    def __init__(self, reader: ByteReader, max_side: int | None) -> None:
+    def __init__(self, reader: ByteReader, max_side: int | None, strip: bool) -> None:
         self._reader = reader
         self._max_side = max_side
+        self._strip = strip
 
     def make(self, image_id: str, width: int, height: int) -> Picture:
         """Return a picture whose original has this size, upright, in pixels.
@@ -67,10 +71,10 @@ class Pictures:
             UserError: its file is gone or changed.
         """
         try:
-            content = self._reader.read(image_id)
-            if self._max_side is None or max(width, height) <= self._max_side:
-                return Picture(content, width, height)
-            return _smaller(self._reader.open(image_id), _is_png(content), self._max_side)
+            picture = Picture(self._reader.read(image_id), width, height)
+            if self._max_side is not None and max(width, height) > self._max_side:
+                picture = _smaller(self._reader.open(image_id), _is_png(picture.content), self._max_side)
+            return replace(picture, content=without_metadata(picture.content)) if self._strip else picture
         except OSError as error:
             raise UserError(
                 f"Image {image_id} can no longer be read ({error}); restore its file, or set export.images to 'none'."
@@ -108,8 +112,9 @@ def image_batches(tables: Tables, pictures: Pictures, mode: ImageMode, rows: int
 def _image_row(row: Mapping[str, Any], pictures: Pictures, mode: ImageMode) -> dict[str, Any]:
     source = origin(row["aliases"])
     known = {
-        **{name: row[name] for name in ("image_id", "width", "height", "caption", "aliases", "group")},
-        **{name: source[name] for name in ("license", "author", "url")},
+        **{name: row[name] for name in ("image_id", "width", "height", "caption", "group")},
+        **{name: public_alias(source)[name] for name in ("license", "author", "url")},
+        "aliases": [public_alias(alias) for alias in row["aliases"]],
     }
     if mode == "embed":
         picture = pictures.make(row["image_id"], row["width"], row["height"])

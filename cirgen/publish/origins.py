@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import PurePath
 from typing import Any
 
 from ruamel.yaml import YAML
 
 from cirgen.prompts import Prompt
+from cirgen.publish.places import public_fields, public_name
 from cirgen.resources import SHIPPED_PREFIX
 from cirgen.run_folder import Run
 
@@ -21,6 +23,7 @@ class ModelFact:
     role: str
     """Section of the recipe: `mllm`, `llm`, `encoder`, or the filter that brings its own."""
     model: str
+    """Hub id, what ships with cirgen, or the name of a local folder without the way to it."""
     revision: str
     """The resolved hub commit; empty for a local folder, whose content hash says more."""
     content: str
@@ -38,7 +41,12 @@ def models(run: Run) -> list[ModelFact]:
         if fields.get("model"):
             named[fields["name"]] = fields
     return [
-        ModelFact(role, fields["model"], revisions.get(role) or fields.get("revision") or "", contents.get(role, ""))
+        ModelFact(
+            role,
+            public_name(fields["model"]),
+            revisions.get(role) or fields.get("revision") or "",
+            contents.get(role, ""),
+        )
         for role, fields in named.items()
     ]
 
@@ -60,21 +68,53 @@ def _prompt_references(run: Run) -> Iterator[str]:
 
 def is_diagnostic(run: Run) -> bool:
     """Return whether a run uses the embedded world: its figures, or its small models."""
-    images = run.recipe.images.model_dump()
-    used = [images.get("path"), *(fact.model for fact in models(run))]
-    return any(str(name).startswith(SHIPPED_PREFIX) for name in used)
+    return shows_toy_figures(run) or bool(embedded_roles(run))
+
+
+def shows_toy_figures(run: Run) -> bool:
+    """Return whether the pictures are the figures of the embedded world that ship with cirgen."""
+    return str(getattr(run.recipe.images, "path", "")).startswith(SHIPPED_PREFIX)
+
+
+def source_folder(run: Run) -> str:
+    """Return the folder of the originals as `load_triplets` may be given it, as far as a corpus may say.
+
+    That is `cirgen:images` for what ships, else the name of a folder: of a table of images, the one that it lies in.
+    """
+    fields = run.recipe.images.model_dump()
+    place = str(fields.get("path") or fields.get("root") or "")
+    if place.startswith(SHIPPED_PREFIX):
+        return place
+    folder = PurePath(place).parent if fields["kind"] == "manifest" else PurePath(place)
+    return folder.name or "originals"
+
+
+def embedded_roles(run: Run) -> list[str]:
+    """Return the roles that small models of the embedded world play in a run."""
+    return [fact.role for fact in models(run) if fact.model.startswith(SHIPPED_PREFIX)]
 
 
 def is_foreign_to_its_models(run: Run) -> bool:
     """Return whether a small model of the embedded world writes about pictures that it was never shown the like of."""
     recipe = run.recipe
     embedded = any(m is not None and m.model.startswith(SHIPPED_PREFIX) for m in (recipe.mllm, recipe.llm))
-    return embedded and not str(getattr(recipe.images, "path", "")).startswith(SHIPPED_PREFIX)
+    return embedded and not shows_toy_figures(run)
+
+
+_HEAD = "# To run: cirgen run recipe.yaml\n"
+_CUT = "# Of paths on the machine that made it, only the last parts are here: set them to where your copies lie.\n"
 
 
 def recipe_yaml(run: Run) -> str:
     """Return the resolved recipe, ready to run again."""
-    return f"# To run: cirgen run recipe.yaml\n{to_yaml(run.recipe.resolved())}"
+    return f"{_HEAD}{to_yaml(run.recipe.resolved())}"
+
+
+def public_recipe_yaml(run: Run) -> str:
+    """Return the resolved recipe without the paths of this machine, and say so where there were any."""
+    whole = run.recipe.resolved()
+    public = public_fields(whole)
+    return f"{_HEAD}{_CUT if public != whole else ''}{to_yaml(public)}"
 
 
 def to_yaml(fields: dict[str, Any]) -> str:

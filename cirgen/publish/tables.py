@@ -9,6 +9,8 @@ import pyarrow as pa
 
 from cirgen.captions import captions
 from cirgen.publish.features import IMAGE
+from cirgen.publish.names import source_names
+from cirgen.publish.places import public_name
 from cirgen.run_folder import Run
 from cirgen.schemas import ALIAS
 from cirgen.store import quoted, stream
@@ -162,7 +164,7 @@ class Tables:
         columns = ", ".join(f'{made.get(name, name)} AS "{name}"' for name in schema.names)
         query = f"SELECT {columns} FROM published WHERE split = ? AND {condition} ORDER BY triplet_id"
         for batch in stream(self._connection, query, [split]):
-            yield batch.cast(schema)
+            yield _public_models(batch.cast(schema))
 
     def image_count(self) -> int:
         """Return how many images the published triplets name."""
@@ -180,7 +182,11 @@ class Tables:
             f"SELECT source, count(*) FROM (SELECT DISTINCT image_id, unnest(aliases).source AS source "
             f"FROM ({self._named_rows()})) GROUP BY 1 ORDER BY 1"
         )
-        return {str(name): int(number) for name, number in self._connection.execute(query).fetchall()}
+        return {public_name(str(name)): int(number) for name, number in self._connection.execute(query).fetchall()}
+
+    def names(self, image_ids: Iterable[str]) -> dict[str, str]:
+        """Return what the sources call images, by id."""
+        return source_names(self._connection, self._run.catalog, image_ids)
 
     def sizes(self, image_ids: Iterable[str]) -> dict[str, tuple[int, int]]:
         """Return width and height of images, in pixels."""
@@ -227,6 +233,14 @@ class Tables:
         )
         names = [column[0] for column in relation.description]
         return [dict(zip(names, row, strict=True)) for row in relation.fetchall()]
+
+
+def _public_models(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Name local models by their folder, without the way to it."""
+    place = batch.schema.get_field_index("model")
+    models = batch.column(place).dictionary_encode()
+    names = pa.array([public_name(name) for name in models.dictionary.to_pylist()], pa.string())
+    return batch.set_column(place, batch.schema.field(place), names.take(models.indices))
 
 
 def score_column(name: str) -> str:

@@ -225,6 +225,7 @@ def test_the_manifest_has_the_hash_of_every_other_file(run: Run) -> None:
 
 
 def test_the_recipe_in_the_dataset_is_the_recipe(run: Run) -> None:
+    run = with_recipe(run, images={**run.recipe.images.model_dump(), "path": "images"})
     export(run)
     assert Recipe.model_validate(YAML(typ="safe").load(run.dataset / "recipe.yaml")) == run.recipe
 
