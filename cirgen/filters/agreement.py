@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 import pyarrow as pa
 from pydantic import Field
 
 from cirgen.cosine import paired_cosines
-from cirgen.filters.base import Embeddings, Filter, Score
+from cirgen.filters.base import Embeddings, Filter, Score, ScoreNote
 from cirgen.filters.threshold import Bound, BoundedSettings, Percentile, reasons
 from cirgen.settings import Cosine
 
@@ -38,6 +39,13 @@ class Agreement(Filter):
     """Cosines of the text with target and reference."""
 
     Settings = AgreementSettings
+    score_notes: ClassVar[Mapping[str, ScoreNote]] = {
+        "target": ScoreNote(
+            "likeness of text and target by the run's encoder", "cosine, -1 to 1", "below `min_target`"
+        ),
+        "reference": ScoreNote("likeness of text and reference by the run's encoder", "cosine, -1 to 1", ""),
+        "margin": ScoreNote("`target` less `reference`", "difference of cosines, -2 to 2", "below `min_margin`"),
+    }
     needs_embeddings = True
     embeds = ("text",)
     expensive = True

@@ -8,7 +8,7 @@ its score keys. Its questions are generations of their own; `score` turns the an
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
@@ -28,6 +28,16 @@ class Score(NamedTuple):
 
     values: dict[str, float]
     detail: str = ""
+
+
+class ScoreNote(NamedTuple):
+    """What one score says, for the reader of a corpus."""
+
+    meaning: str
+    values: str
+    """Unit and range."""
+    rejects: str
+    """Which values reject, by the setting that decides; empty where the score decides nothing by itself."""
 
 
 class Embeddings(Protocol):
@@ -62,6 +72,8 @@ class Filter(ABC):
     """True where scoring takes long enough that the user is told first how many triplets it is for."""
     measures: ClassVar[bool] = True
     """False for a `Rule`: nothing is scored, nothing stored."""
+    score_notes: ClassVar[Mapping[str, ScoreNote]] = {}
+    """Every name that `score` gives a value, and what it says; empty for a `Rule`."""
     depends_on: ClassVar[tuple[str, ...]] = ()
     """Columns that `score` reads beside text and image ids, e.g. captions; a part of the score key."""
     decides_on: ClassVar[tuple[str, ...]] = tuple(TRIPLET.names)

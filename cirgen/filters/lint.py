@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import ClassVar, Literal, Self
 
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from cirgen.filters.base import Embeddings, Filter, FilterSettings, Score
+from cirgen.filters.base import Embeddings, Filter, FilterSettings, Score, ScoreNote
 from cirgen.filters.words import EDIT_WORDS, FUNCTION_WORDS, words
 
 Pattern = Literal["meta-talk", "taxonomy", "residue"]
@@ -40,6 +41,7 @@ _PATTERNS: dict[Pattern, re.Pattern[str]] = {
         re.IGNORECASE,
     ),
 }
+_UNLESS_ALLOWED = "any, unless in `allow`"
 _REASONS: dict[Pattern, str] = {
     "meta-talk": "talks about the images",
     "taxonomy": "names its change type",
@@ -76,6 +78,22 @@ class Lint(Filter):
     """Length, wording, script and repetition of the text itself."""
 
     Settings = LintSettings
+    score_notes: ClassVar[Mapping[str, ScoreNote]] = {
+        "words": ScoreNote("length of the text", "words, from 0", "0, below `min_words`, above `max_words`"),
+        "characters": ScoreNote("length of the text", "characters, from 0", "above `max_characters`"),
+        "meta-talk": ScoreNote('talk about the images ("the second image")', "times, from 0", _UNLESS_ALLOWED),
+        "taxonomy": ScoreNote('names of kinds of change ("change the cardinality")', "times, from 0", _UNLESS_ALLOWED),
+        "residue": ScoreNote('left-overs of prompts and markup ("<image>")', "times, from 0", _UNLESS_ALLOWED),
+        "other_script": ScoreNote(
+            "letters that are not Latin", "share, 0 to 1", "above `max_other_script`, where `language` is english"
+        ),
+        "common_words": ScoreNote(
+            "function words and words of change, in English",
+            "words, from 0",
+            f"0 in {ENGLISH_FROM_WORDS} words or more, where `language` is english",
+        ),
+        "repeats": ScoreNote("how often one run of three words occurs", "times, from 0", "above `max_repeats`"),
+    }
     version = 2
     decides_on = ()
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 from pydantic import Field
 
-from cirgen.filters.base import Embeddings, Filter, Score
+from cirgen.filters.base import Embeddings, Filter, Score, ScoreNote
 from cirgen.filters.threshold import Bound, BoundedSettings, Percentile, reasons
 from cirgen.filters.words import content_words
 
@@ -36,6 +37,15 @@ class ReferenceLeak(Filter):
     """Compares the words of the text with both captions; without a reference caption nothing can leak from it."""
 
     Settings = ReferenceLeakSettings
+    score_notes: ClassVar[Mapping[str, ScoreNote]] = {
+        "share": ScoreNote(
+            "content words of the text that only the caption of the reference has",
+            "share, 0 to 1",
+            "above `max_share`, where `leaked` is above `free_words`",
+        ),
+        "leaked": ScoreNote("the same, counted", "words, from 0", ""),
+        "tail": ScoreNote('content words after "instead of" and its like', "words, from 0", "above `max_tail`"),
+    }
     depends_on = ("reference_caption", "target_caption")
     decides_on = ()
 

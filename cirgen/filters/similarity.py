@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import ClassVar, Literal, Self
 
 import pyarrow as pa
 from pydantic import model_validator
 
-from cirgen.filters.base import Embeddings, Filter, Score
+from cirgen.filters.base import Embeddings, Filter, Score, ScoreNote
 from cirgen.filters.threshold import SUFFIX, Bound, BoundedSettings, Percentile, reasons
 from cirgen.settings import Cosine
 
@@ -41,6 +42,11 @@ class Similarity(Filter):
     """Cosine of the image embeddings of the pair."""
 
     Settings = SimilaritySettings
+    score_notes: ClassVar[Mapping[str, ScoreNote]] = {
+        "cosine": ScoreNote(
+            "likeness of reference and target by the run's encoder", "cosine, -1 to 1", "below `lower`, above `upper`"
+        )
+    }
     depends_on = ("similarity",)
     decides_on = ()
 
