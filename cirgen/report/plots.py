@@ -31,6 +31,13 @@ class Window:
     lower: float | None
     upper: float | None
 
+    @property
+    def bounds(self) -> str:
+        """Return the label with the bounds that are set."""
+        parts = [f"from {self.lower:.3f}"] if self.lower is not None else []
+        parts += [f"to {self.upper:.3f}"] if self.upper is not None else []
+        return f"{self.label} ({' '.join(parts)})" if parts else self.label
+
 
 def word_plot(counts: Mapping[bool, Mapping[int, int]]) -> Markup:
     """Plot how many words texts have, accepted and rejected ones on top of each other."""
@@ -80,15 +87,23 @@ def similarity_plot(
     drawn: list[Markup] = []
     with _canvas("similarity", drawn) as axes:
         for window in windows:
-            lower = lowest if window.lower is None else max(lowest, window.lower)
-            upper = highest if window.upper is None else min(highest, window.upper)
-            axes.axvspan(lower, upper, color=WINDOW, alpha=0.15, label=window.label)
+            _shade(axes, window, lowest, edges[-1])
         for values, color, label in shown:
             weights = np.full(len(values), 100 / len(values))
             axes.hist(values, edges, weights=weights, histtype="step", linewidth=1.5, color=color, label=label)
         axes.set_xlabel("cosine similarity of the two images")
         axes.set_ylabel("share, %")
     return drawn[0]
+
+
+def _shade(axes: Axes, window: Window, lowest: float, highest: float) -> None:
+    """Shade a window, with a line at each bound that lies within what is drawn."""
+    lower = lowest if window.lower is None else max(lowest, window.lower)
+    upper = highest if window.upper is None else min(highest, window.upper)
+    axes.axvspan(lower, upper, color=WINDOW, alpha=0.15, linewidth=0, label=window.bounds)
+    for bound in (window.lower, window.upper):
+        if bound is not None and lowest <= bound <= highest:
+            axes.axvline(bound, color=WINDOW, linewidth=1.2, linestyle="--")
 
 
 @contextmanager

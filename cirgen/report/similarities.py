@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from cirgen.filters.similarity import SimilaritySettings
 from cirgen.report.plots import Window
 from cirgen.run_folder import Run
 from cirgen.store import quoted
@@ -14,6 +15,8 @@ from cirgen.store import quoted
 if TYPE_CHECKING:
     import duckdb
 
+SEEN = "similarity.cosine"
+"""Only triplets that the similarity filter saw have this score."""
 DRAWN = 20_000
 """Values per curve: enough for a histogram of 50 bins."""
 
@@ -49,15 +52,17 @@ def _drawn(connection: duckdb.DuckDBPyConnection, query: str) -> Cosines:
     return np.asarray([value for (value,) in found], dtype=np.float32)
 
 
-def passed_filter(run: Run, connection: duckdb.DuckDBPyConnection) -> Window | None:
-    """Return the range of what the similarity filter let through, or None where no triplet passed one."""
-    triplets, verdicts = (f"read_parquet({quoted(str(path))})" for path in (run.triplets, run.verdicts))
+def filter_window(run: Run, connection: duckdb.DuckDBPyConnection) -> Window | None:
+    """Return what the similarity filter let through: its bounds as cosines, percentiles of what it saw worked out."""
+    settings = next((one for one in run.recipe.filter if isinstance(one, SimilaritySettings)), None)
+    if settings is None:
+        return None
     query = (
-        f"SELECT min(similarity), max(similarity) FROM {triplets} AS t JOIN {verdicts} AS v USING (triplet_id) "
-        "WHERE map_contains(scores, 'similarity.cosine') AND NOT starts_with(reason, 'similarity: ')"
+        f"SELECT scores['{SEEN}'] FROM read_parquet({quoted(str(run.verdicts))}) WHERE map_contains(scores, '{SEEN}')"
     )
-    lower, upper = connection.execute(query).fetchall()[0]
-    return None if lower is None else Window("passed the similarity filter", float(lower), float(upper))
+    seen = np.asarray([value for (value,) in connection.execute(query).fetchall()], dtype=np.float64)
+    lower, upper = settings.cutoff("lower", seen), settings.cutoff("upper", seen)
+    return Window("passed the similarity filter", lower, upper)
 
 
 def windows(run: Run, random: Cosines | None) -> list[Window]:

@@ -12,7 +12,15 @@ from cirgen import __version__
 from cirgen.errors import UserError
 from cirgen.images import RunImages
 from cirgen.publish.counts import Counts, count
-from cirgen.publish.origins import is_diagnostic, models, prompts, recipe_yaml
+from cirgen.publish.names import source_names
+from cirgen.publish.origins import (
+    embedded_roles,
+    is_diagnostic,
+    models,
+    prompts,
+    recipe_yaml,
+    shows_toy_figures,
+)
 from cirgen.report import similarities
 from cirgen.report.failures import failures, stage_rows
 from cirgen.report.plots import similarity_plot, word_plot
@@ -26,6 +34,10 @@ if TYPE_CHECKING:
 
 TEMPLATE = Path(__file__).with_name("template.html.j2")
 OPENINGS = 15
+PICTURED = ("reference_id", "target_id", "image_id")
+"""Columns of the rows shown that name a picture."""
+AFTER = ("report", "export")
+"""Stages that come after this page is written; what an earlier call took for them would only confuse."""
 
 
 def write_report(run: Run) -> None:
@@ -46,6 +58,8 @@ def write_report(run: Run) -> None:
             recipe_yaml=recipe_yaml(run).strip(),
             recipe_hash=run.read_facts().get("recipe_hash", ""),
             is_diagnostic=is_diagnostic(run),
+            toy_figures=shows_toy_figures(run),
+            embedded_roles=embedded_roles(run),
             counts=counts,
             models=models(run),
             prompts=prompts(run),
@@ -54,16 +68,18 @@ def write_report(run: Run) -> None:
             failures=failures(run, connection),
             times=times(run.read_facts().get("seconds", {}), counts),
             similarity_plot=_similarity_plot(run, connection),
-            **_samples(Sample(run, connection)),
+            **_samples(run, connection),
         )
     write_text(run.report, page)
 
 
-def _samples(sample: Sample) -> dict[str, Any]:
+def _samples(run: Run, connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+    sample = Sample(run, connection)
+    shown = {"accepted": sample.accepted(), "rejected": sample.rejected(), "captions": sample.captions()}
+    ids = {row[name] for rows in shown.values() for row in rows for name in PICTURED if name in row}
     return {
-        "accepted": sample.accepted(),
-        "rejected": sample.rejected(),
-        "captions": sample.captions(),
+        **shown,
+        "names": source_names(connection, run.catalog, ids),
         "openings": sample.openings(1, OPENINGS),
         "trigrams": sample.openings(3, OPENINGS),
         "word_plot": word_plot(sample.word_counts()),
@@ -75,13 +91,13 @@ def _similarity_plot(run: Run, connection: duckdb.DuckDBPyConnection) -> Markup 
     mined = similarities.mined(run, connection)
     if not len(mined):
         return None
-    passed = similarities.passed_filter(run, connection)
+    passed = similarities.filter_window(run, connection)
     shaded = [*similarities.windows(run, random), *([passed] if passed else [])]
     return similarity_plot(random, mined, similarities.accepted(run, connection), shaded)
 
 
 def times(seconds: dict[str, float], counts: Counts) -> list[dict[str, Any]]:
-    """Return seconds and rows per second of every stage that was timed, in the order of the stages."""
+    """Return seconds and rows per second of every timed stage that comes before the report, in their order."""
     units = {
         "ingest": (counts.found, "images"),
         "caption": (counts.unique, "captions"),
@@ -89,9 +105,8 @@ def times(seconds: dict[str, float], counts: Counts) -> list[dict[str, Any]]:
         "pair": (counts.pairs, "pairs"),
         "modify": (counts.planned, "texts"),
         "filter": (counts.written, "triplets"),
-        "report": (0, ""),
-        "export": (counts.accepted, "triplets"),
     }
+    seconds = {name: spent for name, spent in seconds.items() if name not in AFTER}
     order = [*(name for name in units if name in seconds), *(name for name in seconds if name not in units)]
     return [
         {

@@ -13,7 +13,7 @@ from cirgen.errors import UserError
 from cirgen.publish.counts import count
 from cirgen.report.plots import Window, similarity_plot, word_plot
 from cirgen.report.sample import REJECTED_EACH, Sample
-from cirgen.report.similarities import passed_filter, windows
+from cirgen.report.similarities import filter_window, windows
 from cirgen.report.write import duration, times, write_report
 from cirgen.run_folder import Run
 from cirgen.schemas import TRIPLET, VERDICT
@@ -187,14 +187,18 @@ def test_the_window_of_the_recipe_is_drawn(run: Run) -> None:
     assert "currentColor" in svg
 
 
-def test_what_the_similarity_filter_let_through_is_drawn(run: Run) -> None:
-    verdicts = [{**row, "scores": {"similarity.cosine": 0.5}} for row in _rows(run.verdicts)]
-    verdicts = [{**row, "reason": "similarity: too similar"} for row in verdicts]
-    passed = {row["triplet_id"]: row["similarity"] for row in _rows(run.triplets)[:5]}
-    write_rows(run.verdicts, [{**r, "reason": ""} if r["triplet_id"] in passed else r for r in verdicts], VERDICT)
+def test_the_bounds_of_the_similarity_filter_are_drawn_as_cosines(run: Run) -> None:
+    rows = _rows(run.verdicts)
+    cosines = [number / (len(rows) - 1) for number in range(len(rows))]
+    seen = [{**row, "scores": {"similarity.cosine": c}} for row, c in zip(rows, cosines, strict=True)]
+    write_rows(run.verdicts, seen, VERDICT)
+    bounded = with_recipe(run, filter=[{"name": "similarity", "lower": 0.2, "upper_percentile": 75}])
     with run.store.connect() as connection:
-        window = passed_filter(run, connection)
-    assert window == Window("passed the similarity filter", min(passed.values()), max(passed.values()))
+        window = filter_window(bounded, connection)
+        assert filter_window(with_recipe(run, filter=[]), connection) is None
+    assert window is not None
+    assert (window.lower, window.upper) == (0.2, pytest.approx(0.75))
+    assert window.bounds == "passed the similarity filter (from 0.200 to 0.750)"
 
 
 def test_long_texts_share_the_last_bar() -> None:
