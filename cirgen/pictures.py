@@ -104,9 +104,9 @@ def _decode(data: bytes) -> Decoded:
         if opened.width * opened.height > MAX_PIXELS:
             raise PictureError(f"{opened.width} x {opened.height} pixels are more than the limit of {MAX_PIXELS}")
         notes = _frame_notes(opened)
-        before = _orientation(opened)
+        before = orientation(opened)
         opened.load()
-        after = _orientation(opened)  # TIFF is turned by `load`; PNG may hold its EXIF after the pixels
+        after = orientation(opened)  # TIFF is turned by `load`; PNG may hold its EXIF after the pixels
         if before is None or after is None:
             notes.append("unreadable exif")
         elif {before, after} & set(_TURNS):
@@ -121,7 +121,7 @@ def _frame_notes(image: Image.Image) -> list[str]:
     return [*notes, "16 bits"] if deep else notes
 
 
-def _orientation(image: Image.Image) -> int | None:
+def orientation(image: Image.Image) -> int | None:
     """Return the EXIF orientation, 1 without one, None when the EXIF block is broken."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))

@@ -97,7 +97,7 @@ class Signal(Settings):
                 raise ValueError(
                     f"{name} of a {self.kind} signal is a {unit} from {least:,} to {most:,}, not {value:g}"
                 )
-            if value is not None and self.kind == "rank" and not value.is_integer():
+            if value is not None and self.kind == "rank" and not float(value).is_integer():
                 raise ValueError(f"{name} of a rank signal is a whole number, not {value:g}")
         if self.lower is not None and self.upper is not None and self.lower > self.upper:
             raise ValueError(f"lower {self.lower:g} is above upper {self.upper:g}; swap them")
@@ -138,6 +138,8 @@ class Export(Settings):
     """Null embeds where every licence is known, and writes none otherwise."""
     max_side: int | None = Field(None, ge=16, le=100_000)
     """Embedded images are scaled down to this side, in pixels."""
+    strip_metadata: bool = True
+    """Embedded images go without EXIF (place, camera, names), comments and thumbnails; they look the same."""
     validation: float = Field(0.1, ge=0, lt=1)
     """Share of image groups."""
     test: float = Field(0.1, ge=0, lt=1)
