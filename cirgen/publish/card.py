@@ -171,6 +171,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "cell": cell,
+        "code": code,
         "prose": prose,
         "fenced": fenced,
         "number": "{:,}".format,
@@ -183,6 +184,14 @@ def cell(text: str) -> str:
     """Return a text that a Markdown table shows as it is."""
     escaped = re.sub(r"([\\`*_{}\[\]<>|#~])", r"\\\1", " ".join(text.split()))
     return escaped.replace("&", "&amp;")
+
+
+def code(text: str) -> str:
+    """Return a text as a code span that nothing in it can close (CommonMark 0.31, section 6.1), for a table too."""
+    line = " ".join(text.split()).replace("|", "\\|")
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
+    pad = " " if line.startswith("`") or line.endswith("`") else ""
+    return f"{fence}{pad}{line}{pad}{fence}"
 
 
 def prose(text: str) -> str:

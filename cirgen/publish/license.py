@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 
 HUB_LICENSES = frozenset(
@@ -20,8 +21,9 @@ UNKNOWN = "unknown"
 
 def hub_license(license_: str) -> str:
     """Return the Hub's spelling of a licence (`CC BY 4.0` becomes `cc-by-4.0`), or the name as it is."""
-    spelling = "-".join(license_.strip().lower().replace("_", "-").split())
-    return spelling if spelling in HUB_LICENSES else license_.strip()
+    line = " ".join(license_.split())
+    spelling = line.lower().replace("_", "-").replace(" ", "-")
+    return spelling if spelling in HUB_LICENSES else line
 
 
 def card_license(texts: str, images: Collection[str]) -> dict[str, str]:
@@ -35,7 +37,11 @@ def card_license(texts: str, images: Collection[str]) -> dict[str, str]:
     if len(licenses) == 1 and licenses[0] in HUB_LICENSES:
         return {"license": licenses[0]}
     name = "-and-".join(licenses) if len(licenses) <= 3 else "several"
-    return {"license": "other", "license_name": name.lower().replace(" ", "-"), "license_link": "LICENSE"}
+    return {"license": "other", "license_name": _slug(name), "license_link": "LICENSE"}
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9.+]+", "-", name.lower()).strip("-") or UNKNOWN
 
 
 def license_file(texts: str, images: Mapping[str, int], published: bool) -> str:

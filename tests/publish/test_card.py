@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from cirgen.publish.card import score_rows
+from cirgen.publish.card import code, score_rows
 from cirgen.publish.origins import source_folder
 from cirgen.run_folder import Run
 from cirgen.stages.export import export
+from cirgen.yaml_text import read_yaml
 from runs import make_run, with_recipe
 
 
@@ -122,3 +124,24 @@ def test_the_folder_of_the_originals_is_named_as_its_maker_called_it(
 def test_a_card_without_pictures_shows_how_to_join_the_originals(run: Run) -> None:
     assert 'images="path/to/images")[0]' in _card(run, export={"images": "none"})
     assert 'images="cirgen:images")[0]' in _card(run, **TOYS, export={"images": "none"})
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [("plain", "`plain`"), ("a`b", "``a`b``"), ("`a``", "``` `a`` ```"), ("a|b\n# c", "`a\\|b # c`")],
+)
+def test_nothing_closes_a_code_span(text: str, span: str) -> None:
+    assert code(text) == span
+
+
+HOSTILE = "x`y: z\n---\n# heading <script>alert(2)</script>"
+
+
+def test_a_licence_is_one_line_of_text_wherever_it_stands(run: Run) -> None:
+    card = _card(run, export={"license": HOSTILE, "images": "none"})
+    licence = (run.dataset / "LICENSE").read_text(encoding="utf8")
+    assert not [line for text in (card, licence) for line in text.splitlines() if line.startswith("# heading")]
+    body = card.split("\n---\n", 1)[1]
+    assert "<script>" not in body.split("```")[0] and "\\<script\\>" in body
+    front = read_yaml(card.split("---\n")[1]).data
+    assert re.fullmatch(r"[a-z0-9.+-]+", front["license_name"])
