@@ -63,6 +63,8 @@ def _load(path_or_repo: str | Path, config: str, split: str, revision: str | Non
         configs = get_dataset_config_names(name, revision=revision)
         splits = get_dataset_split_names(name, config, revision=revision) if config in configs else []
     except (DatasetNotFoundError, FileNotFoundError) as error:
+        if Path(name).is_dir() and set(name) & set("[]*?"):
+            raise UserError(f"`datasets` takes [ ] * and ? in '{name}' for a pattern; rename it.") from error
         raise UserError(f"There is no corpus at '{name}': give a dataset folder or a repository ({error}).") from error
     if config not in configs or split not in splits:
         known = f"{config}: {', '.join(splits)}" if splits else f"configs {', '.join(configs)}"

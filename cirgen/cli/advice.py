@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,7 @@ def advice(run: Run, found: Figures, before: Figures | None = None) -> list[str]
     lines = [*unchanging(run, found), *_still_cut_off(run, found, tried)]
     again = sorted({status for stage in found.stages for status in _retriable(run, found, stage)} - tried)
     if again:
-        lines.append(f"try failed rows again: cirgen retry {run.folder} --status {','.join(again)}")
+        lines.append(f"try failed rows again: cirgen retry {shlex.quote(str(run.folder))} --status {','.join(again)}")
     return lines
 
 

@@ -90,13 +90,15 @@ def _show(
         return
     console = Console()
     console.print(_rows_table(rows))
-    console.print(_why_more(run, rows), highlight=False)
-    console.print(f"contact sheet: {run.report}\n", highlight=False, soft_wrap=True)
+    console.print(_why_more(run, rows), markup=False, highlight=False)
+    console.print(f"contact sheet: {run.report}\n", markup=False, highlight=False, soft_wrap=True)
     console.print(_estimate_table(images, stages))
     total = timedelta(seconds=round(sum(stage.seconds for stage in stages)))
     price = "" if cost is None else f", cost {cost:,.2f}"
-    console.print(f"the whole: at most about {total} on this machine, {tokens:,} tokens{price}", highlight=False)
-    console.print(UPPER_BOUND, highlight=False)
+    console.print(
+        f"the whole: at most about {total} on this machine, {tokens:,} tokens{price}", markup=False, highlight=False
+    )
+    console.print(UPPER_BOUND, markup=False, highlight=False)
 
 
 def _why_more(run: Run, rows: list[dict[str, Any]]) -> str:

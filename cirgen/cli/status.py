@@ -35,7 +35,7 @@ def status(folder: RunArgument, as_json: JsonOption = False) -> None:
         files = [file._asdict() for file in unreadable(run)]
         typer.echo(json.dumps({**found.record(), "unreadable": files, **places(run)}, indent=2))
         return
-    console = Console()
+    console = Console(markup=False)
     console.print(_table(found))
     for reason, count in found.rejected.items():
         console.print(f"  {count:,} rejected: {reason}", highlight=False)

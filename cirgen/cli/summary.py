@@ -43,7 +43,7 @@ def print_summary(
     if as_json:
         typer.echo(json.dumps({**found.record(), **places(run), "seconds_now": dict(seconds)}, indent=2))
         return
-    console = Console()
+    console = Console(markup=False)
     console.print(_table(found, seconds))
     for line in named(run, _unreadable(found)):
         console.print(line, highlight=False, soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
 from cirgen.store import quoted
@@ -39,5 +40,6 @@ def named(run: Run, count: int) -> list[str]:
     """Return the first of `count` unreadable files, a line each, and where the others stand."""
     lines = [f"could not be read: {file.source_id} ({file.error})" for file in unreadable(run, NAMED)]
     if count > NAMED:
-        lines.append(f"could not be read: {count - NAMED:,} more; all of them: cirgen status {run.folder} --json")
+        command = f"cirgen status {shlex.quote(str(run.folder))} --json"
+        lines.append(f"could not be read: {count - NAMED:,} more; all of them: {command}")
     return lines

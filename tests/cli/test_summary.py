@@ -16,6 +16,7 @@ from cirgen.cli.figures import figures
 from cirgen.cli.loading import interpreter, loading
 from cirgen.cli.summary import print_summary
 from cirgen.cli.unreadable import named
+from cirgen.errors import UserError
 from cirgen.run_folder import Run
 from cirgen.stages.export import export
 from cirgen.stages.ingest import ingest
@@ -135,3 +136,20 @@ def test_a_retry_is_suggested_where_it_draws_another_answer_until_it_has_achieve
 
 def test_nothing_is_named_before_a_run_has_looked_at_its_files(tmp_path: Path) -> None:
     assert named(new_run(tmp_path, {"kind": "folder", "path": "pictures"}), 0) == []
+
+
+@pytest.mark.parametrize("name", ["o[bold]ut [", "o[/bold]ut", "with space"])
+def test_a_folder_of_any_name_is_printed_as_it_is_called(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (tmp_path / name).mkdir(parents=True)
+    run = make_run(tmp_path / name)
+    export(run)
+    run.report.write_text("a report", encoding="utf8")
+    lines = summary(run, capsys)
+    assert f"report: {run.report}" in lines
+    if "[bold]" in name:
+        with pytest.raises(UserError, match="for a pattern; rename it"):
+            call(lines[-1], capsys)
+    else:
+        assert "PIL.Image" in call(lines[-1], capsys)
