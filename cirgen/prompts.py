@@ -18,7 +18,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cirgen.errors import UserError
-from cirgen.resources import data_folder
+from cirgen.resources import data_folder, local_path
 
 Task = Literal["caption", "change", "rewrite", "template", "judge", "pick"]
 LOCK_NAME = "prompts.lock"
@@ -167,7 +167,7 @@ def load_prompt(reference: str, folder: Path | None = None) -> Prompt:
     """
     folder = folder or data_folder("prompts")
     if reference.endswith(".md"):
-        return _own(Path(reference).expanduser(), folder)
+        return _own(local_path(reference), folder)
     return _shipped(reference, folder)
 
 
@@ -187,7 +187,7 @@ def _shipped(reference: str, folder: Path) -> Prompt:
     candidates = {prompt.version: prompt for prompt in list_prompts(folder) if prompt.name == name}
     if not candidates:
         raise UserError(f"No prompt is called '{name}'{_suggestion(name, folder)}; see `cirgen prompts ls`.")
-    if version and (not version.isdigit() or int(version) not in candidates):
+    if version and (not version.isdecimal() or int(version) not in candidates):
         known = ", ".join(f"{name}@{v}" for v in sorted(candidates))
         raise UserError(f"Prompt '{name}' has no version {version}; choose one of {known}.")
     prompt = candidates[int(version) if version else max(candidates)]

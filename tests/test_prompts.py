@@ -53,6 +53,14 @@ def test_an_unknown_prompt_or_version_names_what_there_is() -> None:
         load_prompt("change-images@7")
     with pytest.raises(UserError, match="no prompt file at"):
         load_prompt("nowhere.md")
+    with pytest.raises(UserError, match="has no version ²"):
+        load_prompt("change-images@²")
+
+
+@pytest.mark.parametrize("path", ["~nobody-of-this-name/x.md", "x" * 300 + ".md", "a\0b.md"])
+def test_a_path_that_no_system_takes_is_refused_in_one_sentence(path: str) -> None:
+    with pytest.raises(UserError):
+        load_prompt(path)
 
 
 def test_a_body_that_changed_under_its_version_is_refused_with_both_ways_out(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -30,6 +30,7 @@ class Folder(Source):
 
     def __init__(self, settings: FolderSettings) -> None:
         self.settings = settings
+        self._closed: list[OSError] = []
 
     def items(self) -> Iterator[Item]:
         """Yield the files by relative path."""
@@ -41,12 +42,17 @@ class Folder(Source):
         """Return the number of files."""
         return len(self._names)
 
+    def remarks(self) -> list[str]:
+        """Name the folders that could not be looked into."""
+        self.count()  # looks into all
+        return [f"{error.filename} was left out ({error.strerror}); mend it and run again." for error in self._closed]
+
     @cached_property
     def _names(self) -> list[str]:
         root = local_path(self.settings.path)
         if not root.is_dir():
             raise UserError(f"There is no folder at {root}; set images.path to a folder of images.")
-        names = sorted(path.relative_to(root).as_posix() for path in _files(root))
+        names = sorted(path.relative_to(root).as_posix() for path in files_under(root, self._closed.append))
         if not names:
             raise UserError(
                 f"No image file lies under {root}; put images there, or set images.path to another folder."
@@ -54,10 +60,15 @@ class Folder(Source):
         return names
 
 
-def _files(root: Path) -> Iterator[Path]:
-    """Yield the picture files under a folder; a folder that links reach twice is entered once, so loops end."""
+def files_under(root: Path, closed: Callable[[OSError], None]) -> Iterator[Path]:
+    """Yield the picture files under a folder; a folder that links reach twice is entered once, so loops end.
+
+    Args:
+        root: where to begin.
+        closed: takes the error of every folder that cannot be looked into.
+    """
     entered: set[tuple[int, int]] = set()
-    for folder, folders, files in os.walk(root, followlinks=True):
+    for folder, folders, files in os.walk(root, onerror=closed, followlinks=True):
         stat = Path(folder).stat()
         if (stat.st_dev, stat.st_ino) in entered:
             folders.clear()

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cirgen.errors import UserError
+from cirgen.sources.folder import files_under
 from cirgen.stages.ingest import ingest
 from ingest_runs import catalog, fill, identities, make_run, names, png, source, stored
 
@@ -226,3 +227,14 @@ def test_no_tar_file_at_all_is_the_users_error(tmp_path: Path) -> None:
     for path in ("none.tar", "*.tar", ""):
         with pytest.raises(UserError, match="No tar file matches"):
             names(kind="webdataset", path=str(tmp_path / path))
+
+
+def test_a_folder_that_cannot_be_looked_into_is_named(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    (tmp_path / "a.png").write_bytes(png(1))
+    closed: list[OSError] = []
+    found = files_under(tmp_path, closed.append)
+    assert next(found).name == "a.png"
+    (tmp_path / "gone").rmdir()
+    assert list(found) == []
+    assert [error.filename for error in closed] == [str(tmp_path / "gone")]
