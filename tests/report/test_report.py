@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from cirgen.errors import UserError
+from cirgen.filters.registry import FILTERS
 from cirgen.publish.counts import count
 from cirgen.report.plots import Window, similarity_plot, word_plot
 from cirgen.report.sample import REJECTED_EACH, Sample
@@ -187,18 +189,88 @@ def test_the_window_of_the_recipe_is_drawn(run: Run) -> None:
     assert "currentColor" in svg
 
 
-def test_the_bounds_of_the_similarity_filter_are_drawn_as_cosines(run: Run) -> None:
-    rows = _rows(run.verdicts)
-    cosines = [number / (len(rows) - 1) for number in range(len(rows))]
-    seen = [{**row, "scores": {"similarity.cosine": c}} for row, c in zip(rows, cosines, strict=True)]
-    write_rows(run.verdicts, seen, VERDICT)
-    bounded = with_recipe(run, filter=[{"name": "similarity", "lower": 0.2, "upper_percentile": 75}])
+COSINES = [0.2, 0.3, 0.5, 0.6, 0.9]
+
+
+def _judged_by_similarity(run: Run, **settings: Any) -> tuple[Run, list[float]]:
+    """Return the run under a similarity filter that saw `COSINES`, and those that the filter passes itself."""
+    run = with_recipe(run, filter=[{"name": "similarity", **settings}])
+    part = FILTERS.build(run.recipe.filter[0])
+    reasons = part.decide(pa.table({"cosine": COSINES}))
+    rows = [{**row, "reason": "lint: too short", "scores": {}} for row in _rows(run.verdicts)]
+    for row, cosine, reason in zip(rows, COSINES, reasons, strict=False):
+        row |= {"scores": {"similarity.cosine": cosine}, "reason": reason and f"similarity: {reason}"}
+    write_rows(run.verdicts, rows, VERDICT)
+    return run, [cosine for cosine, reason in zip(COSINES, reasons, strict=True) if not reason]
+
+
+@pytest.mark.parametrize(
+    ("settings", "window"),
+    [
+        ({"lower": 0.25, "upper": 0.55}, (0.25, 0.55)),
+        ({"upper_percentile": 75}, (None, 0.6)),
+        ({"lower_percentile": 25, "upper": 0.7}, (0.3, 0.7)),
+    ],
+)
+def test_the_window_of_the_similarity_filter_is_drawn_where_it_cut(
+    run: Run, settings: dict[str, float], window: tuple[float | None, float | None]
+) -> None:
+    run, passed = _judged_by_similarity(run, **settings)
     with run.store.connect() as connection:
-        window = filter_window(bounded, connection)
-        assert filter_window(with_recipe(run, filter=[]), connection) is None
-    assert window is not None
-    assert (window.lower, window.upper) == (0.2, pytest.approx(0.75))
-    assert window.bounds == "passed the similarity filter (from 0.200 to 0.750)"
+        drawn = filter_window(run, connection)
+    assert drawn is not None
+    assert (drawn.lower, drawn.upper) == pytest.approx(window)
+    low, high = drawn.lower or -1, drawn.upper or 1
+    assert [cosine for cosine in COSINES if low <= cosine <= high] == passed
+
+
+def test_no_window_is_drawn_for_a_filter_that_is_not_there(run: Run) -> None:
+    with run.store.connect() as connection:
+        assert filter_window(run, connection) is None
+
+
+def test_bounds_of_a_window_are_said_in_figures() -> None:
+    assert Window("passed", None, 0.93).bounds == "passed (to 0.930)"
+    assert Window("passed", 0.1, 0.93).bounds == "passed (from 0.100 to 0.930)"
+    values = np.asarray([0.3, 0.5, 0.95], dtype=np.float32)
+    svg = similarity_plot(None, values, values[:0], [Window("passed", None, 0.93)])
+    assert "passed (to 0.930)" in svg
+
+
+def test_the_time_that_is_shown_says_what_it_covers_whenever_the_report_is_written(run: Run) -> None:
+    first = Page(_report(run)).words
+    assert "1 min 33 s spent up to the filters" in first
+    assert "Writing this report and the dataset came afterwards and is not counted here" in first
+    run.add_to_fact("seconds", {"report": 11.0, "export": 8.0})
+    assert Page(_report(run)).words == first
+
+
+TOYS = {"images": {"kind": "folder", "path": "cirgen:images"}}
+SMALL = {"mllm": {"model": "cirgen:mllm"}, "encoder": {"model": "cirgen:filter-encoder"}}
+
+
+@pytest.mark.parametrize("sections", [{}, TOYS, SMALL, TOYS | SMALL])
+def test_the_report_never_claims_that_filters_work(run: Run, sections: dict[str, Any]) -> None:
+    assert "filters work" not in Page(_report(with_recipe(run, **sections))).words
+
+
+def test_the_banner_speaks_of_the_pictures_that_are_shown(run: Run) -> None:
+    toys = Page(_report(with_recipe(run, **TOYS, **SMALL))).words
+    assert "The pictures are rendered toy figures" in toys
+    assert "cirgen world truth RUN/dataset" in toys
+    assert "nothing about photographs" in toys
+    others = Page(_report(with_recipe(run, **SMALL))).words
+    assert "took part (mllm, encoder). They were shown rendered toy figures and nothing else" in others
+    assert "photographs" not in others and "world truth" not in others
+
+
+def test_both_pictures_of_a_pair_carry_their_file_names(run: Run) -> None:
+    words = Page(_report(run)).words
+    names = {row["image_id"]: row["aliases"][0]["source_id"] for row in _rows(run.catalog)}
+    with run.store.connect() as connection:
+        shown = Sample(run, connection).accepted()
+    for row in shown:
+        assert f"reference {names[row['reference_id']]} \u2192 target {names[row['target_id']]}" in words
 
 
 def test_long_texts_share_the_last_bar() -> None:
