@@ -39,11 +39,13 @@ class ReferenceLeak(Filter):
     Settings = ReferenceLeakSettings
     score_notes: ClassVar[Mapping[str, ScoreNote]] = {
         "share": ScoreNote(
-            "content words of the text that only the caption of the reference has",
+            "`leaked`, as a share of the content words of the text",
             "share, 0 to 1",
             "above `max_share`, where `leaked` is above `free_words`",
         ),
-        "leaked": ScoreNote("the same, counted", "words, from 0", ""),
+        "leaked": ScoreNote(
+            "content words of the text that only the caption of the reference has", "words, from 0", ""
+        ),
         "tail": ScoreNote('content words after "instead of" and its like', "words, from 0", "above `max_tail`"),
     }
     depends_on = ("reference_caption", "target_caption")

@@ -62,7 +62,7 @@ def filter_window(run: Run, connection: duckdb.DuckDBPyConnection) -> Window | N
     )
     seen = np.asarray([value for (value,) in connection.execute(query).fetchall()], dtype=np.float64)
     lower, upper = settings.cutoff("lower", seen), settings.cutoff("upper", seen)
-    return Window("passed the similarity filter", lower, upper)
+    return Window("similarity filter", lower, upper)
 
 
 def windows(run: Run, random: Cosines | None) -> list[Window]:
