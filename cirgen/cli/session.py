@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from cirgen.cli.interrupts import insistent
 from cirgen.errors import UserError
 
 if TYPE_CHECKING:
@@ -97,7 +98,8 @@ def work(run: Run, join: bool = False) -> Outcome:
 def stopping_cleanly(run: Run) -> Iterator[None]:
     """On Ctrl-C say what is saved and how to go on, and leave with 130."""
     try:
-        yield
+        with insistent():
+            yield
     except KeyboardInterrupt as error:
         begun = any(run.store.shards(stage) for stage in run.store.stages())
         done = "everything done so far is saved. To go on" if begun else "nothing was done yet. To begin again"
