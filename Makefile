@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check unit lint bench-caption
+.PHONY: help demo test test-long check unit lint bench-caption bench-store bench-ingest
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,12 @@ lint: $(BIN)/.cirgen-dev ## Mend what ruff can mend, and format
 
 bench-caption: $(BIN)/.cirgen ## Images captioned per second: one at a time against batches
 	$(BIN)/python benchmark/perf/caption_speed.py
+
+bench-store: $(BIN)/.cirgen ## What compaction of a run's rows is worth: seconds and memory of a resume check
+	$(BIN)/python benchmark/perf/store_speed.py
+
+bench-ingest: $(BIN)/.cirgen ## Images taken in per second, and the memory it takes
+	$(BIN)/python benchmark/perf/ingest_speed.py
 
 check:
 	$(BIN)/ruff check .
