@@ -61,8 +61,8 @@ class Settings:
     vision_batch: int = 96
     compare_steps: int = 400
     compare_batch: int = 64
-    near_steps: int = 500
-    steps: int = 1100
+    near_steps: int = 400
+    steps: int = 1000
     batch: int = 16
     pick_batch: int = 8
     rate: float = 2e-3
