@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from cirgen.file_locks import exclusive
 from cirgen.schemas import stage_schema
-from cirgen.shards import flush_folder, write_batches
+from cirgen.shards import flush_to_disk, write_batches
 from cirgen.store import Store, quoted
 
 MANY_SHARDS = 32
@@ -135,4 +135,4 @@ def _remove_merged(store: Store, stage: str) -> None:
         if free:
             for path in replaced:
                 path.unlink(missing_ok=True)
-            flush_folder(store.root / stage)
+            flush_to_disk(store.root / stage)

@@ -34,7 +34,7 @@ def alone(path: Path) -> Iterator[None]:
 def exclusive(path: Path) -> Iterator[bool]:
     """Hold a file alone; yields whether that could be had at once."""
     with _opened(path, os.O_RDWR) as descriptor:
-        yield _locked_at_once(descriptor)
+        yield locked_at_once(descriptor)
 
 
 def claim(path: Path) -> BinaryIO:
@@ -59,7 +59,7 @@ def remove_unclaimed(path: Path, useless: Callable[[], bool] = lambda: True) -> 
     except FileNotFoundError:  # its writer has just given it its name, or removed it
         return False
     try:
-        removed = _locked_at_once(descriptor) and useless()
+        removed = locked_at_once(descriptor) and useless()
         if removed:
             path.unlink(missing_ok=True)
         return removed
@@ -77,7 +77,8 @@ def _opened(path: Path, access: int) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _locked_at_once(descriptor: int) -> bool:
+def locked_at_once(descriptor: int) -> bool:
+    """Lock an open file for this process alone; returns whether that could be had at once."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from cirgen.errors import UserError
-from cirgen.file_locks import alone
+from cirgen.file_locks import alone, locked_at_once
 
 LOCK_NAME = "run.lock"
 GATE_NAME = "run.gate"
@@ -49,7 +49,7 @@ def _make(folder: Path) -> None:
 
 
 def _come_in(folder: Path, file: TextIO, join: bool) -> bool:
-    first = _try_lock(file, fcntl.LOCK_EX)
+    first = locked_at_once(file.fileno())
     if not first and not join:
         raise UserError(_refusal(folder, file))
     if first:
@@ -58,14 +58,6 @@ def _come_in(folder: Path, file: TextIO, join: bool) -> bool:
     file.flush()
     fcntl.flock(file, fcntl.LOCK_SH)
     return first
-
-
-def _try_lock(file: TextIO, kind: int) -> bool:
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _refusal(folder: Path, file: TextIO) -> str:

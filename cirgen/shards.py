@@ -35,14 +35,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
             yield temporary
             os.fsync(file.fileno())
             temporary.replace(path)
-            flush_folder(path.parent)
+            flush_to_disk(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
 
 
-def flush_folder(folder: Path) -> None:
-    """Flush a folder to disk, so that the names in it survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def flush_to_disk(path: Path) -> None:
+    """Flush a file, or a folder, so that the names in it survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cirgen.scratch import remove_leftover_folders, scratch_folder
+from cirgen.shards import flush_to_disk
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -35,7 +36,7 @@ def replaced_folder(path: Path) -> Iterator[Path]:
         _flush(building)
         while not _swapped(building, path):
             pass  # another process gave its own folder that name meanwhile
-        _flush_one(path.parent)
+        flush_to_disk(path.parent)
 
 
 def remove_folder(path: Path) -> None:
@@ -91,13 +92,5 @@ def _exchange(one: Path, other: Path) -> bool:
 
 def _flush(folder: Path) -> None:
     for path in sorted(folder.rglob("*")):
-        _flush_one(path)
-    _flush_one(folder)
-
-
-def _flush_one(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        flush_to_disk(path)
+    flush_to_disk(folder)

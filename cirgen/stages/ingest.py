@@ -26,7 +26,7 @@ from cirgen.keys import KEY_SCHEME, digest
 from cirgen.pictures import PictureError, color_hash, decode, perceptual_hash, pixel_hash
 from cirgen.run_folder import Run
 from cirgen.schemas import ALIAS, INGEST, RERUN_STATUSES, Status
-from cirgen.shards import TEMPORARY_SUFFIX, flush_folder, write_rows
+from cirgen.shards import TEMPORARY_SUFFIX, flush_to_disk, write_rows
 from cirgen.sources.base import Item, Source, utf8_text
 from cirgen.sources.registry import SOURCES
 from cirgen.stages.catalog import write_catalog
@@ -248,7 +248,7 @@ class IngestWriter(ShardWriter):
         os.fsync(self._blob.fileno())
         temporary = Path(self._blob.name)
         temporary.replace(temporary.with_suffix(""))
-        flush_folder(self.folder)
+        flush_to_disk(self.folder)
         self._blob, self._committing = None, self._blob
 
     def after_commit(self) -> None:
