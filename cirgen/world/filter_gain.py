@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cirgen.world.shares import numbered, resamples
 from cirgen.world.truth_report import Judged
 
-RESAMPLES = 1000
 LITTLE = 0.05
 """A smaller rise of the share of good triplets, all to accepted, is called little: twenty triplets for one."""
 
@@ -49,13 +49,11 @@ def gain(judged: Sequence[Judged], seed: int = 0) -> Gain | None:
     accepted = np.array([not row.reason for row in judged])
     if accepted.all() or not accepted.any():
         return None
-    labels = {label: row for row, label in enumerate(dict.fromkeys(row.reference_id for row in judged))}
-    clusters = np.array([labels[row.reference_id] for row in judged])
+    clusters = numbered([row.reference_id for row in judged])
     good = np.array([row.verdict.good for row in judged])
     parts = [np.stack([_per(clusters, good & part), _per(clusters, part)]) for part in (accepted, ~accepted)]
     kept, lost = parts
-    rng = np.random.default_rng(seed)
-    draws = [rng.integers(len(labels), size=len(labels)) for _ in range(RESAMPLES)]
+    draws = list(resamples(int(clusters.max()) + 1, seed))
     both = kept + lost
     return Gain(
         _share(both), _share(kept), _share(lost), _difference(kept, both, draws), _difference(kept, lost, draws)

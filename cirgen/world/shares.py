@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-_RESAMPLES = 1000
+RESAMPLES = 1000
 _Z = 1.959964  # 97.5 % quantile of the normal distribution
 
 
@@ -31,22 +31,31 @@ def share(hits: Sequence[bool], clusters: Sequence[Hashable], seed: int = 0) -> 
     """
     if not hits:
         return None
-    labels = {label: row for row, label in enumerate(dict.fromkeys(clusters))}
-    of_row = np.array([labels[label] for label in clusters])
-    sizes = np.bincount(of_row, minlength=len(labels)).astype(float)
-    found = np.bincount(of_row, weights=np.array(hits, dtype=float), minlength=len(labels)).astype(float)
+    of_row = numbered(clusters)
+    sizes = np.bincount(of_row).astype(float)
+    found = np.bincount(of_row, weights=np.array(hits, dtype=float)).astype(float)
     mean = float(found.sum() / sizes.sum())
     if mean in (0.0, 1.0):
-        low, high = _wilson(mean, len(labels))
+        low, high = _wilson(mean, len(sizes))
     else:
         low, high = _bootstrap(found, sizes, seed)
-    return Share(mean, low, high, len(hits), len(labels))
+    return Share(mean, low, high, len(hits), len(sizes))
+
+
+def numbered(clusters: Sequence[Hashable]) -> NDArray[np.int64]:
+    """Return the number of each row's cluster, from 0 in order of appearance."""
+    labels = {label: number for number, label in enumerate(dict.fromkeys(clusters))}
+    return np.array([labels[label] for label in clusters], dtype=np.int64)
+
+
+def resamples(clusters: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Draw `RESAMPLES` times as many clusters as there are, with replacement."""
+    rng = np.random.default_rng(seed)
+    return (rng.integers(clusters, size=clusters) for _ in range(RESAMPLES))
 
 
 def _bootstrap(found: NDArray[np.float64], sizes: NDArray[np.float64], seed: int) -> tuple[float, float]:
-    rng = np.random.default_rng(seed)
-    draws = (rng.integers(len(sizes), size=len(sizes)) for _ in range(_RESAMPLES))
-    shares = [found[draw].sum() / sizes[draw].sum() for draw in draws]
+    shares = [found[draw].sum() / sizes[draw].sum() for draw in resamples(len(sizes), seed)]
     low, high = np.percentile(shares, (2.5, 97.5))
     return float(low), float(high)
 
