@@ -18,12 +18,16 @@ _SHIPPED = {
 }
 
 
+_CHECKOUT = {"presets": Path("benchmark") / "presets"}
+"""Where a checkout keeps what is not in its root."""
+
+
 def data_folder(kind: str) -> Path:
-    """Return the folder of `prompts`, `recipes` or `cards`: package data in a wheel, the checkout's otherwise."""
+    """Return the folder of prompts, recipes, cards or presets: package data in a wheel, else the checkout's."""
     packaged = PACKAGE / "_data" / kind
     if packaged.is_dir():
         return packaged
-    checkout = PACKAGE.parent / kind
+    checkout = PACKAGE.parent / _CHECKOUT.get(kind, kind)
     if checkout.is_dir():
         return checkout
     raise UserError(f"The folder of {kind} is missing from this installation; reinstall with `pip install cirgen`.")
