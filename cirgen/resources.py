@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from cirgen.errors import UserError
@@ -31,6 +32,12 @@ def data_folder(kind: str) -> Path:
     if checkout.is_dir():
         return checkout
     raise UserError(f"The folder of {kind} is missing from this installation; reinstall with `pip install cirgen`.")
+
+
+def cache_folder(kind: str) -> Path:
+    """Return the folder on this machine for what can be made again; `CIRGEN_CACHE` puts it elsewhere."""
+    root = os.environ.get("CIRGEN_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "cirgen"
+    return Path(root).expanduser() / kind
 
 
 def _local(name: str) -> Path:

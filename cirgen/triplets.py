@@ -48,13 +48,25 @@ def load_triplets(
     Raises:
         UserError: no such corpus or split, or a picture that the corpus does not have.
     """
-    triplets = _load(path_or_repo, config, split, revision)
-    pictures = _load(path_or_repo, "images", "train", revision)
-    join = _Join(pictures, None if images is None else _Originals(local_path(str(images))))
+    triplets = load_config(path_or_repo, config, split, revision)
+    join = load_pictures(path_or_repo, revision=revision, images=images)
     return triplets.with_transform(partial(_with_pictures, join))
 
 
-def _load(path_or_repo: str | Path, config: str, split: str, revision: str | None) -> Dataset:
+def load_pictures(
+    path_or_repo: str | Path, *, revision: str | None = None, images: str | Path | None = None
+) -> CorpusPictures:
+    """Load the pictures of a corpus by image id; arguments and errors as of `load_triplets`."""
+    pictures = load_config(path_or_repo, "images", "train", revision)
+    return CorpusPictures(pictures, None if images is None else _Originals(local_path(str(images))))
+
+
+def load_config(path_or_repo: str | Path, config: str, split: str, revision: str | None = None) -> Dataset:
+    """Load one split of one config of a corpus, as it is published.
+
+    Raises:
+        UserError: no such corpus, config or split.
+    """
     from datasets import get_dataset_config_names, get_dataset_split_names, load_dataset
     from datasets.exceptions import DatasetNotFoundError
 
@@ -72,8 +84,8 @@ def _load(path_or_repo: str | Path, config: str, split: str, revision: str | Non
     return load_dataset(name, config, split=split, revision=revision)
 
 
-class _Join:
-    """Finds pictures by image id; workers of a DataLoader may pickle it."""
+class CorpusPictures:
+    """Finds the pictures of a corpus by image id; workers of a DataLoader may pickle it."""
 
     def __init__(self, pictures: Dataset, originals: _Originals | None) -> None:
         from datasets import Image as ImageFeature
@@ -82,7 +94,8 @@ class _Join:
             pictures = pictures.cast_column("image", ImageFeature(decode=False))
         elif originals is None:
             raise UserError(_without_images(pictures[0]["aliases"][0]))
-        self._pictures = pictures
+        self.table = pictures
+        """The rows of the config `images`, pictures as encoded bytes."""
         self._originals = originals
         ids: NDArray[np.bytes_] = np.asarray(pictures.with_format(None)["image_id"], dtype="S64")
         self._order = np.argsort(ids, kind="stable")
@@ -97,7 +110,7 @@ class _Join:
         place = int(np.searchsorted(self._ids, image_id.encode()))
         if place == len(self._ids) or self._ids[place] != image_id.encode():
             raise UserError(f"The corpus has no image {image_id}; it was cut or changed after export.")
-        row: Mapping[str, Any] = self._pictures[int(self._order[place])]
+        row: Mapping[str, Any] = self.table[int(self._order[place])]
         return decode(_content(row["image"]) if self._originals is None else self._originals.read(row)).image
 
 
@@ -160,6 +173,6 @@ def _content(image: Mapping[str, Any]) -> bytes:
         raise UserError(f"The corpus links to a picture that cannot be read ({error}); give `images`.") from error
 
 
-def _with_pictures(join: _Join, rows: dict[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+def _with_pictures(join: CorpusPictures, rows: dict[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
     pictures = {name: [join.open(i) for i in rows[end]] for end, name in ENDS.items() if end in rows}
     return {**rows, **pictures}

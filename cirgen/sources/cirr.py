@@ -72,11 +72,15 @@ class CIRR(Source):
         Raises:
             UserError: there is no caption file, or its targets are withheld.
         """
-        path = self._annotations / "captions" / f"cap.{_VERSION}.{self.settings.split}.json"
-        for row in load_annotations(path, list[_Caption]):
+        for row in load_annotations(self.captions_file, list[_Caption]):
             if row.target_hard is None:
-                raise UserError(f"{path} withholds its targets; set images.split to train or val.")
+                raise UserError(f"{self.captions_file} withholds its targets; set images.split to train or val.")
             yield GivenPair(row.reference, row.target_hard)
+
+    @property
+    def captions_file(self) -> Path:
+        """The annotation file of the split's triplets."""
+        return self._annotations / "captions" / f"cap.{_VERSION}.{self.settings.split}.json"
 
     @cached_property
     def _annotations(self) -> Path:

@@ -101,9 +101,10 @@ class Exam:
         self.level = level
         self.seed = seed
         self.samples: list[Sample] = collection("development", level, images=1500)
-        self.gallery = Gallery([str(i) for i in range(len(self.samples))], [sample.figure for sample in self.samples])
+        figures = [sample.figure for sample in self.samples]
+        self.gallery = Gallery([str(i) for i in range(len(figures))], figures)
         self.images = images
-        self.pairs = draw_pairs(self.samples, images // MOST_EDITS, seed)
+        self.pairs = draw_pairs(figures, [sample.family for sample in self.samples], images // MOST_EDITS, seed)
         self.slices: dict[str, Share] = {}
         self.letters: Counter[str] = Counter()
         self._drawn: dict[int, Image.Image] = {}

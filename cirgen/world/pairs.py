@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from cirgen.world.edits import edits
-from cirgen.world.families import Sample
+from cirgen.world.figure import Figure
 
 MOST_EDITS = 3
 
@@ -20,17 +20,17 @@ class Pair(NamedTuple):
     edits: int
 
 
-def draw_pairs(samples: Sequence[Sample], each: int, seed: int) -> list[Pair]:
+def draw_pairs(figures: Sequence[Figure], families: Sequence[int], each: int, seed: int) -> list[Pair]:
     """Return `each` pairs of one edit, of two and so on to `MOST_EDITS`, in turn, from all families."""
     rng = random.Random(f"pairs {seed}")
     members: dict[int, list[int]] = {}
-    for index, sample in enumerate(samples):
-        members.setdefault(sample.family, []).append(index)
+    for index, family in enumerate(families):
+        members.setdefault(family, []).append(index)
     found: dict[int, list[Pair]] = {count: [] for count in range(1, MOST_EDITS + 1)}
     while any(len(some) < each for some in found.values()):
-        reference = rng.randrange(len(samples))
-        target = rng.choice(members[samples[reference].family])
-        count = len(edits(samples[reference].figure, samples[target].figure))
+        reference = rng.randrange(len(figures))
+        target = rng.choice(members[families[reference]])
+        count = len(edits(figures[reference], figures[target]))
         if count in found and len(found[count]) < each:
             found[count].append(Pair(reference, target, count))
     return [pair for some in zip(*found.values(), strict=True) for pair in some]

@@ -72,7 +72,7 @@ def zero_shot(
     """
     samples = collection("development", level, images=images)
     figures = [sample.figure for sample in samples]
-    pairs = draw_pairs(samples, each, seed)
+    pairs = draw_pairs(figures, [sample.family for sample in samples], each, seed)
     rng = random.Random(f"texts {seed}")
     texts = [change(figures[p.reference], figures[p.target], rng) or "" for p in pairs]
     encoder = Encoder(model)

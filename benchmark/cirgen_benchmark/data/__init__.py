@@ -1,0 +1,1 @@
+"""Where triplets and images come from: cirgen corpora, FashionIQ, CIRR."""

@@ -1,0 +1,162 @@
+"""A cirgen corpus as training data: its accepted and rejected triplets, and its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from cirgen.errors import UserError
+from cirgen.keys import digest
+from cirgen.pictures import PictureError, pixel_hash
+from cirgen.triplets import CorpusPictures, load_config, load_pictures
+from cirgen_benchmark.images import ImageCollection
+from cirgen_benchmark.triplets import Triplet
+
+SIMILARITY = "score_similarity_cosine"
+REQUIRED = ("triplet_id", "reference_id", "text", "target_id")
+COLUMNS = (*REQUIRED, "positive_ids", "texts", "change_type", "hard_negatives", SIMILARITY, "reason")
+
+
+class CorpusImages(ImageCollection):
+    """The pictures of a corpus by image id."""
+
+    def __init__(self, pictures: CorpusPictures) -> None:
+        self._pictures = pictures
+        rows = pictures.table.select_columns(["image_id", "group"]).with_format(None)
+        self._groups: dict[str, str] = dict(zip(rows["image_id"], rows["group"], strict=True))
+        self._contents: dict[str, str] = {}
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """Every image id, sorted as published."""
+        return tuple(self._groups)
+
+    def open(self, image_id: str) -> Image.Image:
+        """Decode one picture."""
+        if image_id not in self._groups:
+            raise KeyError(image_id)
+        try:
+            return self._pictures.open(image_id)
+        except PictureError as error:
+            raise UserError(f"Image {image_id} of the corpus cannot be decoded ({error}); export it again.") from error
+
+    def content(self, image_id: str) -> str:
+        """Return the hash of the picture's pixels; decodes it at the first call."""
+        if image_id not in self._contents:
+            self._contents[image_id] = pixel_hash(self.open(image_id))
+        return self._contents[image_id]
+
+    def group(self, image_id: str) -> str:
+        """Return the near-duplicate group that ingest gave the image."""
+        return self._groups[image_id]
+
+
+@dataclass(frozen=True)
+class CorpusRow:
+    """One row of a corpus, accepted or not."""
+
+    triplet_id: str
+    triplet: Triplet
+    change_type: str
+    similarity: float | None
+    """Cosine of reference and target, where the corpus has that score."""
+    reason: str
+    """Why it was rejected; empty where it was accepted."""
+
+
+class Corpus:
+    """A dataset that `cirgen run` wrote, or one of its layout on the Hub.
+
+    Args:
+        path_or_repo: dataset folder or repository.
+        splits: of these the triplets train.
+        images: folder of the original images, for a corpus that goes without them.
+    """
+
+    def __init__(
+        self,
+        path_or_repo: str | Path,
+        splits: Sequence[str] = ("train",),
+        *,
+        revision: str | None = None,
+        images: str | Path | None = None,
+    ) -> None:
+        self.name = str(path_or_repo)
+        self._splits = tuple(splits)
+        self._revision = revision
+        self._originals = images
+
+    @cached_property
+    def images(self) -> CorpusImages:
+        """Every picture of the corpus.
+
+        Raises:
+            UserError: the corpus, or a part of it, is not there.
+        """
+        return CorpusImages(load_pictures(self.name, revision=self._revision, images=self._originals))
+
+    @cached_property
+    def accepted(self) -> tuple[CorpusRow, ...]:
+        """The rows that the filters let through, by triplet id.
+
+        Raises:
+            UserError: the corpus has none in these splits.
+        """
+        rows = tuple(row for split in self._splits for row in self._rows("triplets", split))
+        if not rows:
+            raise UserError(f"The corpus '{self.name}' has no triplets in {', '.join(self._splits)}.")
+        return rows
+
+    @cached_property
+    def rejected(self) -> tuple[CorpusRow, ...]:
+        """The rows that a filter rejected, as far as they are published."""
+        return tuple(row for split in self._splits for row in self._published_rejects(split))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of what can train: ids, texts and targets of all rows, whatever the folder is called."""
+        rows = [
+            (row.triplet_id, row.triplet.texts, row.triplet.target, row.reason)
+            for row in (*self.accepted, *self.rejected)
+        ]
+        return digest("corpus", rows)
+
+    def _published_rejects(self, split: str) -> Iterator[CorpusRow]:
+        from datasets import get_dataset_config_names, get_dataset_split_names
+
+        if "rejected" not in get_dataset_config_names(self.name, revision=self._revision):
+            return
+        if split in get_dataset_split_names(self.name, "rejected", revision=self._revision):
+            yield from self._rows("rejected", split)
+
+    def _rows(self, config: str, split: str) -> Iterator[CorpusRow]:
+        table = load_config(self.name, config, split, self._revision)
+        missing = set(REQUIRED).difference(table.column_names)
+        if missing:
+            raise UserError(
+                f"The corpus '{self.name}' lacks the columns {', '.join(sorted(missing))} in {config}/{split}; "
+                "give a dataset that cirgen wrote."
+            )
+        for row in table.select_columns([name for name in COLUMNS if name in table.column_names]):
+            yield _row(row)
+
+
+def _row(row: Mapping[str, Any]) -> CorpusRow:
+    wrong = [negative["image_id"] for negative in row.get("hard_negatives") or ()]
+    triplet = Triplet(
+        reference=row["reference_id"],
+        target=row["target_id"],
+        texts=tuple(row.get("texts") or (row["text"],)),
+        positives=tuple(row.get("positive_ids") or ()),
+        hard_negatives=tuple(wrong),
+        origin="synthetic",
+    )
+    return CorpusRow(
+        row["triplet_id"], triplet, row.get("change_type") or "", row.get(SIMILARITY),
+        row.get("reason") or "",
+    )  # fmt: skip

@@ -1,0 +1,251 @@
+"""A preset: which models, data, arms and contrasts a verdict on a corpus takes, in one strict YAML file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from cirgen.settings import Name, Settings
+from cirgen.world.vocabulary import Level
+from cirgen_benchmark.training.settings import StageSettings
+
+Positive = Annotated[float, Field(gt=0)]
+Selection = Literal["accepted", "all", "random", "matched", "good", "truth_text"]
+"""Which rows of a corpus train:
+
+- accepted: what its filters let through;
+- all: the accepted and the rejected;
+- random: as many as accepted, drawn from all, anew for every seed;
+- matched: the same, with the change types and the pair similarities of the accepted;
+- good: those of all that are good by exact truth (the embedded world alone);
+- truth_text: the pairs of the accepted with exact texts in the generator's own grammar (the embedded world alone).
+"""
+Family = Literal["clip", "combiner", "tgcir", "blip", "blip2"]
+Inputs = Literal["both", "text", "image"]
+
+
+class BaseSettings(Settings):
+    """The retrieval model that every arm begins with."""
+
+    family: Family
+    model: Name
+    """Hub id or folder of a transformers model; `cirgen:judge-encoder` for the embedded world."""
+    revision: str | None = None
+    weights: Name | None = None
+    """Folder of a stage-one checkpoint that an earlier bench wrote, instead of the model's own weights."""
+    device: str = "auto"
+    encode_batch: PositiveInt = 64
+
+
+class WorldHuman(Settings):
+    """Human-like triplets of the figures that ship with cirgen, written by rules of the second grammar."""
+
+    kind: Literal["world"] = "world"
+    triplets: PositiveInt = 500
+
+
+class FilesHuman(Settings):
+    """Human training triplets of a benchmark."""
+
+    kind: Literal["fashioniq", "cirr"]
+    root: Name | None = None
+    """Folder of the copy; the preset's `root` by default."""
+    triplets: PositiveInt | None = None
+    """So many of them, drawn anew for every seed; all by default."""
+    allow_missing: bool = False
+
+
+class WorldQueries(Settings):
+    """Queries over a collection of figures that nothing was trained on."""
+
+    kind: Literal["world"] = "world"
+    purpose: Literal["development", "evaluation"]
+    level: Level = "medium"
+    collection: Annotated[int, Field(ge=0, le=2)] = 0
+    images: Annotated[int, Field(ge=100, le=3000)] = 1500
+    each: PositiveInt = 300
+    """Queries of one edit, of two and of three."""
+
+
+class HoldoutQueries(Settings):
+    """A part of the human triplets, kept out of training with all triplets of the same reference (development)."""
+
+    kind: Literal["holdout"] = "holdout"
+    share: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+
+
+class CorpusQueries(Settings):
+    """A split of the corpus itself: what its own readers would test on."""
+
+    kind: Literal["corpus"] = "corpus"
+    split: Literal["validation", "test"] = "validation"
+
+
+class FashionIQQueries(Settings):
+    """FashionIQ val."""
+
+    kind: Literal["fashioniq"] = "fashioniq"
+    root: Name | None = None
+    gallery: Literal["original", "val_union"] = "original"
+    reference: Literal["keep", "remove"] = "keep"
+    allow_missing: bool = False
+
+
+class CIRRQueries(Settings):
+    """CIRR val."""
+
+    kind: Literal["cirr"] = "cirr"
+    root: Name | None = None
+    allow_missing: bool = False
+
+
+class CIRCOQueries(Settings):
+    """CIRCO val."""
+
+    kind: Literal["circo"] = "circo"
+    root: Name | None = None
+    allow_missing: bool = False
+
+
+Human = Annotated[WorldHuman | FilesHuman, Field(discriminator="kind")]
+Development = Annotated[
+    WorldQueries | HoldoutQueries | CorpusQueries | FashionIQQueries | CIRRQueries, Field(discriminator="kind")
+]
+Evaluation = Annotated[
+    WorldQueries | CorpusQueries | FashionIQQueries | CIRRQueries | CIRCOQueries, Field(discriminator="kind")
+]
+
+
+class DataSettings(Settings):
+    """What a stage is trained on."""
+
+    human: bool | PositiveInt = False
+    """Human triplets: all that the preset reads, or so many of them."""
+    corpus: Selection | None = None
+    of: Name | None = None
+    """Another corpus, by its name under `corpora`, instead of the one that is judged."""
+    count: PositiveInt | None = None
+    """So many rows of the selection, drawn anew for every seed."""
+    ratio: Positive | None = None
+    """So many rows of the selection for every human triplet."""
+
+    @model_validator(mode="after")
+    def _something(self) -> DataSettings:
+        if not self.human and self.corpus is None:
+            raise ValueError("trains on nothing; give human, corpus or both")
+        if self.corpus is None and (self.of or self.count or self.ratio):
+            raise ValueError("of, count and ratio belong to corpus; name a selection")
+        if self.ratio and not self.human:
+            raise ValueError("ratio is a share of the human triplets; give human, too")
+        return self
+
+
+class StepSettings(Settings):
+    """One stage on one mix of data."""
+
+    stage: Name
+    on: Name
+
+
+class ArmSettings(Settings):
+    """One way to train; arms that begin with the same steps share them."""
+
+    steps: tuple[StepSettings, ...] = ()
+    """In order; none is the base model as it is."""
+    inputs: Inputs = "both"
+    """`text` or `image`: the other half of every query is blank, in training and in evaluation."""
+    about: str = ""
+
+
+class ContrastSettings(Settings):
+    """A question that is fixed before the evaluation set is looked at."""
+
+    question: str
+    plus: tuple[Name, ...] = Field(min_length=1)
+    """Arms whose mean ..."""
+    minus: tuple[Name, ...] = Field(min_length=1)
+    """... is compared with the mean of these."""
+    interaction: bool = False
+    """With two and two arms: (first plus - first minus) - (second plus - second minus), instead of a mean."""
+    primary: bool = False
+    """One of those that are corrected for one another (Holm); others are exploratory."""
+
+
+class CurveSettings(Settings):
+    """Recall against one number, other things equal."""
+
+    vary: Literal["human", "ratio", "negatives"]
+    values: tuple[Positive, ...] = Field(min_length=2)
+    arms: tuple[Name, ...] = Field(min_length=1)
+    human: PositiveInt | None = None
+    """Human triplets of every point where the ratio is varied."""
+
+
+class Preset(Settings):
+    """Everything that decides a verdict but the corpus."""
+
+    name: Name
+    about: str
+    """One sentence for the reader of the report."""
+    indicative: bool = False
+    """Too small for a claim; the report says so."""
+    root: Name | None = None
+    """Folder of the benchmark's copy, where the preset reads one."""
+    seeds: tuple[int, ...] = Field(min_length=1)
+    base: BaseSettings
+    human: Human | None = None
+    splits: tuple[Literal["train", "validation", "test"], ...] = ("train",)
+    """Of the corpus: whose triplets train."""
+    corpora: dict[Name, Name] = {}
+    """Other corpora that arms train on: name to dataset folder or repository."""
+    development: Development | None = None
+    evaluation: Evaluation
+    primary: Name = "recall@10"
+    """End of the metric key that contrasts and curves are about."""
+    stages: dict[Name, StageSettings]
+    data: dict[Name, DataSettings]
+    arms: dict[Name, ArmSettings] = Field(min_length=1)
+    contrasts: dict[Name, ContrastSettings] = {}
+    verdict: Name | None = None
+    """The contrast that the last sentence is about; without one the report ends in figures."""
+    curves: dict[Name, CurveSettings] = {}
+
+    @model_validator(mode="after")
+    def _names(self) -> Preset:
+        problems = list(self._unknown())
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _unknown(self) -> Iterator[str]:
+        for name, arm in self.arms.items():
+            for step in arm.steps:
+                yield from _known(f"arms.{name}", "stage", step.stage, self.stages)
+                yield from _known(f"arms.{name}", "data", step.on, self.data)
+        for name, contrast in self.contrasts.items():
+            for arm_name in (*contrast.plus, *contrast.minus):
+                yield from _known(f"contrasts.{name}", "arm", arm_name, self.arms)
+            if contrast.interaction and (len(contrast.plus), len(contrast.minus)) != (2, 2):
+                yield f"contrasts.{name}: an interaction takes two arms in plus and two in minus"
+        for name, curve in self.curves.items():
+            for arm_name in curve.arms:
+                yield from _known(f"curves.{name}", "arm", arm_name, self.arms)
+        for name, data in self.data.items():
+            if data.of is not None:
+                yield from _known(f"data.{name}", "corpus", data.of, self.corpora)
+            if data.human and self.human is None:
+                yield f"data.{name}: there are no human triplets; give the section human"
+        if self.verdict is not None:
+            yield from _known("verdict", "contrast", self.verdict, self.contrasts)
+        if isinstance(self.development, HoldoutQueries) and not isinstance(self.human, FilesHuman):
+            yield "development: a holdout needs human triplets of a benchmark"
+        if self.development is None:
+            chosen = [name for name, stage in self.stages.items() if stage.select == "best"]
+            yield from (f"stages.{name}: select best needs a development set" for name in chosen)
+
+
+def _known(place: str, noun: str, name: str, known: dict[str, object] | dict[str, str]) -> Iterator[str]:
+    if name not in known:
+        yield f"{place}: there is no {noun} '{name}' (known: {', '.join(known)})"
