@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
@@ -172,6 +172,12 @@ class ContrastSettings(Settings):
     primary: bool = False
     """One of those that are corrected for one another (Holm); others are exploratory."""
 
+    @model_validator(mode="after")
+    def _two_and_two(self) -> ContrastSettings:
+        if self.interaction and (len(self.plus), len(self.minus)) != (2, 2):
+            raise ValueError("an interaction takes two arms in plus and two in minus")
+        return self
+
 
 class CurveSettings(Settings):
     """Recall against one number, other things equal."""
@@ -198,7 +204,7 @@ class Preset(Settings):
     human: Human | None = None
     splits: tuple[Literal["train", "validation", "test"], ...] = ("train",)
     """Of the corpus: whose triplets train."""
-    corpora: dict[Name, Name] = {}
+    corpora: dict[Name, Name] = Field(default_factory=dict)
     """Other corpora that arms train on: name to dataset folder or repository."""
     development: Development | None = None
     evaluation: Evaluation
@@ -207,10 +213,10 @@ class Preset(Settings):
     stages: dict[Name, StageSettings]
     data: dict[Name, DataSettings]
     arms: dict[Name, ArmSettings] = Field(min_length=1)
-    contrasts: dict[Name, ContrastSettings] = {}
+    contrasts: dict[Name, ContrastSettings] = Field(default_factory=dict)
     verdict: Name | None = None
     """The contrast that the last sentence is about; without one the report ends in figures."""
-    curves: dict[Name, CurveSettings] = {}
+    curves: dict[Name, CurveSettings] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _names(self) -> Preset:
@@ -221,24 +227,23 @@ class Preset(Settings):
 
     def _unknown(self) -> Iterator[str]:
         for name, arm in self.arms.items():
-            for step in arm.steps:
-                yield from _known(f"arms.{name}", "stage", step.stage, self.stages)
-                yield from _known(f"arms.{name}", "data", step.on, self.data)
+            yield from _known(f"arms.{name}", "stage", (step.stage for step in arm.steps), self.stages)
+            yield from _known(f"arms.{name}", "data", (step.on for step in arm.steps), self.data)
         for name, contrast in self.contrasts.items():
-            for arm_name in (*contrast.plus, *contrast.minus):
-                yield from _known(f"contrasts.{name}", "arm", arm_name, self.arms)
-            if contrast.interaction and (len(contrast.plus), len(contrast.minus)) != (2, 2):
-                yield f"contrasts.{name}: an interaction takes two arms in plus and two in minus"
+            yield from _known(f"contrasts.{name}", "arm", (*contrast.plus, *contrast.minus), self.arms)
         for name, curve in self.curves.items():
-            for arm_name in curve.arms:
-                yield from _known(f"curves.{name}", "arm", arm_name, self.arms)
+            yield from _known(f"curves.{name}", "arm", curve.arms, self.arms)
+        yield from _known("verdict", "contrast", (self.verdict,) if self.verdict else (), self.contrasts)
+        yield from self._missing_data()
+        yield from self._missing_development()
+
+    def _missing_data(self) -> Iterator[str]:
         for name, data in self.data.items():
-            if data.of is not None:
-                yield from _known(f"data.{name}", "corpus", data.of, self.corpora)
+            yield from _known(f"data.{name}", "corpus", (data.of,) if data.of else (), self.corpora)
             if data.human and self.human is None:
                 yield f"data.{name}: there are no human triplets; give the section human"
-        if self.verdict is not None:
-            yield from _known("verdict", "contrast", self.verdict, self.contrasts)
+
+    def _missing_development(self) -> Iterator[str]:
         if isinstance(self.development, HoldoutQueries) and not isinstance(self.human, FilesHuman):
             yield "development: a holdout needs human triplets of a benchmark"
         if self.development is None:
@@ -246,6 +251,7 @@ class Preset(Settings):
             yield from (f"stages.{name}: select best needs a development set" for name in chosen)
 
 
-def _known(place: str, noun: str, name: str, known: dict[str, object] | dict[str, str]) -> Iterator[str]:
-    if name not in known:
-        yield f"{place}: there is no {noun} '{name}' (known: {', '.join(known)})"
+def _known(place: str, noun: str, names: Iterable[str], known: Mapping[str, object]) -> Iterator[str]:
+    for name in names:
+        if name not in known:
+            yield f"{place}: there is no {noun} '{name}' (known: {', '.join(known)})"

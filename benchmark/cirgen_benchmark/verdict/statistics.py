@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 
 
 class Estimate(NamedTuple):
-    """A mean over seeds and queries with its 95 % interval, and how often the bootstrap fell on the other side of 0."""
+    """A mean over seeds and queries, its 95 % interval, and how often the bootstrap fell beyond 0."""
 
     value: float
     low: float
@@ -45,10 +45,10 @@ def estimate(values: Floats, clusters: NDArray[np.int64], seed: int = 0, draws: 
         draws: of the bootstrap.
     """
     sizes = np.bincount(clusters).astype(np.float64)
-    sums = np.stack([np.bincount(clusters, weights=row, minlength=len(sizes)) for row in _widened(values)])
-    drawn = np.concatenate(
-        [_drawn(sums, sizes, rng, count) for rng, count in _chunks(np.random.default_rng(seed), draws)]
-    )
+    sums = np.stack([np.bincount(clusters, weights=row) for row in _widened(values)]).astype(np.float64)
+    rng = np.random.default_rng(seed)
+    chunks = [min(_CHUNK, draws - start) for start in range(0, draws, _CHUNK)]
+    drawn = np.concatenate([_drawn(sums, sizes, rng, chunk) for chunk in chunks])
     low, high = np.percentile(drawn, (2.5, 97.5))
     beyond = min(float((drawn <= 0).mean()), float((drawn >= 0).mean()))
     return Estimate(float(values.mean()), float(low), float(high), min(1.0, max(2 * beyond, 2 / draws)))
@@ -60,10 +60,6 @@ def _widened(values: Floats) -> Floats:
         return values
     means = values.mean(axis=1, keepdims=True)
     return np.asarray(values + (np.sqrt(seeds / (seeds - 1)) - 1) * (means - means.mean()))
-
-
-def _chunks(rng: np.random.Generator, draws: int) -> list[tuple[np.random.Generator, int]]:
-    return [(rng, min(_CHUNK, draws - start)) for start in range(0, draws, _CHUNK)]
 
 
 def _drawn(sums: Floats, sizes: Floats, rng: np.random.Generator, draws: int) -> Floats:

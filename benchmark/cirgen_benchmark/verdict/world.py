@@ -160,7 +160,7 @@ class WorldQuery:
 
 
 def world_queries(world: WorldCollection, each: int, seed: int) -> list[WorldQuery]:
-    """Return `each` queries of one edit, of two and of three, with texts of the second grammar, exact and exhaustive."""
+    """Return `each` queries of one, of two and of three edits, with exact, exhaustive texts of the second grammar."""
     figures, families = list(world.figures.values()), list(world.families.values())
     rng = random.Random(f"queries {seed}")
     found = []
@@ -176,7 +176,7 @@ def world_queries(world: WorldCollection, each: int, seed: int) -> list[WorldQue
 
 
 def human_like(world: WorldCollection, count: int, seed: int) -> HumanTriplets:
-    """Return triplets as people would write them, `count` in all: a smaller number is the beginning of a larger one."""
+    """Return `count` triplets as people would write them; fewer are the beginning of more."""
     queries = world_queries(world, -(-count // EDITS), seed)[:count]
     triplets = tuple(Triplet(q.reference, q.target, (q.text,), q.positives) for q in queries)
     return HumanTriplets(triplets, world.images)
