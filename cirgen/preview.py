@@ -23,10 +23,15 @@ def images_for(rows: int) -> int:
 
 
 def small(recipe: Recipe, rows: int) -> Recipe:
-    """Return the recipe of a preview: so many pairs, no held-out splits, and rank windows scaled to few images."""
+    """Return the recipe of a preview: so many pairs, no held-out splits, and rank windows scaled to few images.
+
+    Any image is a reference, since few images may hold none that the source names as one.
+    """
     images = images_for(rows)
     signals = tuple(_scaled(signal, images) for signal in recipe.pair.signals)
-    pair = Pair.model_validate({**recipe.pair.model_dump(), "signals": signals, "max_pairs": rows})
+    pair = Pair.model_validate(
+        {**recipe.pair.model_dump(), "signals": signals, "max_pairs": rows, "references": "all"}
+    )
     export = recipe.export.model_copy(update={"validation": 0.0, "test": 0.0})
     return recipe.model_copy(update={"pair": pair, "export": export})
 

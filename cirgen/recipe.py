@@ -68,28 +68,38 @@ class Caption(Settings):
 
 
 _COSINES = (-1, 1, "cosine")
-_BOUNDS = {"rank": (1, 1_000_000_000, "rank"), "percentile": (0, 100, "percentile")}
+_BOUNDS = {
+    "rank": (1, 1_000_000_000, "rank"),
+    "rank_percent": (0, 100, "percentage"),
+    "percentile": (0, 100, "percentile"),
+}
 """What the window of a signal is in, cosines where nothing else is said."""
 
 
 class Signal(Settings):
     """One way to choose targets for a reference."""
 
-    kind: Literal["random", "rank", "percentile", "neighbours", "given"]
-    """How targets are chosen: at random, in a window of ranks or percentiles, nearest within bounds, by the source."""
+    kind: Literal["random", "rank", "rank_percent", "percentile", "neighbours", "given"]
+    """How targets are chosen: at random, in a window of ranks or percentiles, nearest within bounds, by the source.
+
+    `rank_percent` is a window of ranks that keeps its shape in a collection, or a split, of another size.
+    """
     by: Literal["image", "caption"] = "image"
     """Which embedding measures similarity."""
     per_image: int = Field(1, ge=1, le=1_000_000)
     """Targets drawn for each reference."""
     lower: float | None = None
-    """rank: first rank (1 is nearest); percentile: 0 to 100; neighbours: smallest cosine."""
+    """rank: first rank (1 is nearest); rank_percent: so many percent of the reference's candidates are nearer.
+
+    percentile: 0 to 100, of the similarities of all pairs; neighbours: smallest cosine.
+    """
     upper: float | None = None
-    """rank: last rank; percentile: 0 to 100; neighbours: largest cosine."""
+    """rank: last rank; rank_percent, percentile: 0 to 100; neighbours: largest cosine."""
     same_category: bool = False
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:
-        if self.kind in ("rank", "percentile") and (self.lower is None or self.upper is None):
+        if self.kind in _BOUNDS and (self.lower is None or self.upper is None):
             raise ValueError(f"a {self.kind} window needs both lower and upper")
         least, most, unit = _BOUNDS.get(self.kind, _COSINES)
         for name, value in (("lower", self.lower), ("upper", self.upper)):
@@ -108,6 +118,8 @@ class Pair(Settings):
     """How references meet targets; always within a split, never within a near-duplicate group."""
 
     signals: tuple[Signal, ...] = (Signal(kind="neighbours"),)
+    references: Literal["all", "given"] = "all"
+    """Who is a reference: every image, or those alone that the source names as one, as SPN4CIR's `--refer` does."""
     max_pairs: int | None = Field(None, ge=1, le=1_000_000_000_000)
     """Keep so many pairs, drawn by key."""
     hard_negatives: int = Field(5, ge=0, le=10_000)
@@ -131,8 +143,17 @@ class Modify(Settings):
     sampling: Sampling = Sampling()
 
 
+class Layout(Settings):
+    """A file format of somebody else's that a run also writes, for code that reads no other."""
+
+    kind: Literal["spn4cir"] = "spn4cir"
+    """SPN4CIR's JSON lists (arXiv 2404.11317): the FashionIQ, CIRR or CC3M one, by the source of the images."""
+    tag: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")
+    """What follows `extend_` in the file's name, such as `clip`, which its CLIP4CIR reads; null: the recipe's name."""
+
+
 class Export(Settings):
-    """What the dataset folder holds."""
+    """What the dataset folder holds, and what else is written beside it."""
 
     images: Literal["embed", "link", "none"] | None = None
     """Null embeds where every licence is known, and writes none otherwise."""
@@ -147,6 +168,15 @@ class Export(Settings):
     preview: int = Field(200, ge=0, le=100_000)
     license: str = "other"
     """Licence of the texts, for the card."""
+    layouts: tuple[Layout, ...] = ()
+    """Written to RUN/layouts/, which is no part of the dataset: its paths are those of this machine."""
+
+    @field_validator("layouts")
+    @classmethod
+    def _each_layout_once(cls, layouts: tuple[Layout, ...]) -> tuple[Layout, ...]:
+        if len(set(layouts)) < len(layouts):
+            raise ValueError("a layout is listed twice, which would write the same file; give one of them another tag")
+        return layouts
 
     @model_validator(mode="after")
     def _shares(self) -> Self:

@@ -116,6 +116,8 @@ def _signals(recipe: Recipe) -> Problems:
             )
         if signal.kind == "given" and not gives_pairs:
             yield ("pair", "signals", index, "kind"), "this source of images names no pairs; take another signal"
+    if recipe.pair.references == "given" and not gives_pairs:
+        yield ("pair", "references"), "is given, and this source of images names no pairs; write all"
     if not recipe.pair.signals:
         yield ("pair", "signals"), "names no signal; add one, for example {kind: neighbours}"
 

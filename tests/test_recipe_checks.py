@@ -33,6 +33,7 @@ def problems(*overrides: str, files: bool = False) -> str:
         ("modify.intents={any: 0}", "must be above 0"),
         ("modify.intents={}", "names no intent"),
         ("pair.signals=[{kind: given}]", "this source of images names no pairs"),
+        ("pair.references=given", "is given, and this source of images names no pairs"),
         ("pair.signals=[]", "names no signal"),
     ],
 )

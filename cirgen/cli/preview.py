@@ -25,7 +25,7 @@ NAME_WIDTH = 18
 """Characters of a file name that are shown."""
 UPPER_BOUND = (
     "Rows are an upper bound: files with the same picture count once, a pair that two signals choose is kept once, "
-    "and where no other image fits a signal there is no pair."
+    "and an image that is no reference, or that no other image fits, makes no pair."
 )
 
 

@@ -37,6 +37,11 @@ class WebDatasetSettings(SourceSettings):
     kind: Literal["webdataset"] = "webdataset"
     path: Name
     """A tar file (compressed or not), a folder of them, or a glob such as `shards/*.tar`."""
+    parts: tuple[Name, ...] = ()
+    """Take the tar files that are called so, or lie in a folder called so, alone; empty takes all.
+
+    `part_0` takes `part_0.tar` and `part_0/00007.tar`.
+    """
     extensions: tuple[str, ...] = ()
     """Take members with these extensions alone, such as `jpg` where samples hold masks too; empty takes any image."""
 
@@ -78,7 +83,20 @@ class WebDataset(Source):
             raise UserError(f"{path} is no glob ({error}); write one such as shards/*.tar.") from error
         if not shards:
             raise UserError(f"No tar file matches {path}; set images.path to a tar file, a folder of them, or a glob.")
-        return root, shards
+        return root, self._wanted(root, shards)
+
+    def _wanted(self, root: Path, shards: list[Path]) -> list[Path]:
+        """Return the shards of the parts to take."""
+        if not self.settings.parts:
+            return shards
+        parts = {shard: _parts(shard.relative_to(root)) for shard in shards}
+        missing = sorted(set(self.settings.parts).difference(*parts.values()))
+        if missing:
+            raise UserError(
+                f"No tar file under {root} is of {', '.join(missing)}; name in images.parts what is there, "
+                "or set it to [] for all."
+            )
+        return [shard for shard in shards if parts[shard].intersection(self.settings.parts)]
 
     def _items_of(self, shard: Path, name: str) -> Iterator[Item]:
         stamp = file_stamp(shard)
@@ -101,6 +119,11 @@ class WebDataset(Source):
         if self.settings.extensions:
             return member.extension in self.settings.extensions
         return f".{member.extension.rpartition('.')[2]}" in suffixes()
+
+
+def _parts(shard: Path) -> set[str]:
+    """Return the names of the parts that a shard belongs to: its own up to the first dot, and those of its folders."""
+    return {shard.name.partition(".")[0], *shard.parent.parts}
 
 
 @dataclass(frozen=True)

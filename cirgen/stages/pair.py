@@ -25,9 +25,9 @@ from cirgen.recipe import Signal
 from cirgen.run_folder import Run
 from cirgen.schemas import PAIR
 from cirgen.shards import distinct, write_rows
-from cirgen.stages.given import given_pairs
+from cirgen.stages.given import given_pairs, given_references
 from cirgen.stages.mining import BLOCK_BYTES, Histogram, Places, Pool, nearest, only, rank_of
-from cirgen.stages.signals import Chooser, GivenPairs, labels
+from cirgen.stages.signals import BY_RANK, Chooser, GivenPairs, labels
 from cirgen.store import BATCH_ROWS, quoted, stream
 
 _CHOSEN = pa.schema(
@@ -94,6 +94,7 @@ class _Mining:
         }
         self._there = {by: has_vector(vectors) for by, vectors in self._vectors.items()}
         self._pools = self._split_pools()
+        self._references = given_references(run) if settings.references == "given" else None
         self._given, self._given_lost = self._load_given(settings.signals)
         self.choosers = [
             Chooser(signal, label, run.recipe.seed, *self._bounds(signal))
@@ -125,7 +126,7 @@ class _Mining:
 
     def _bounds(self, signal: Signal) -> tuple[float, float]:
         """Return the window of a signal as cosines."""
-        if signal.kind == "rank":
+        if signal.kind in BY_RANK:
             return -np.inf, np.inf
         lower = -np.inf if signal.lower is None else signal.lower
         upper = np.inf if signal.upper is None else signal.upper
@@ -140,11 +141,19 @@ class _Mining:
 
     def _blocks(self, label: str, measures: Iterable[str]) -> Iterator[tuple[Pool, Places, dict[str, Exact]]]:
         """Yield references of one pool and their similarities with all of it, by each measure."""
-        with self._run.progress.step(label, sum(len(pool.members) for pool in self._pools)) as step:
-            for pool in self._pools:
-                for references in pool.blocks(len(pool.members), self._block_bytes):
+        asked = [self._references_of(pool) for pool in self._pools]
+        with self._run.progress.step(label, sum(map(len, asked))) as step:
+            for pool, places in zip(self._pools, asked, strict=True):
+                for block in pool.blocks(len(places), self._block_bytes):
+                    references = places[block]
                     yield pool, references, {by: pool.similarities(self._vectors[by], references) for by in measures}
                     step.advance(len(references))
+
+    def _references_of(self, pool: Pool) -> Places:
+        """Return the places of the images of a pool that are references."""
+        if self._references is None:
+            return np.arange(len(pool.members))
+        return np.flatnonzero(np.isin(pool.members, self._references))
 
     def _candidates(self, pool: Pool, signal: Signal, place: int, similarities: Exact) -> Exact:
         there = self._there[signal.by][pool.members]
@@ -240,6 +249,8 @@ def _codes(column: pa.ChunkedArray) -> Places:
 
 def _nothing_found(choosers: Sequence[Chooser]) -> str:
     """Say why no signal chose anything, in the units in which the user sets its window."""
+    if not any(chooser.seen.references for chooser in choosers):
+        return "No image is the reference of a pair that the source names; set pair.references to all."
     tried = "; ".join(f"{chooser.label} {_window(chooser)}" for chooser in choosers)
     return f"No pair was found ({tried}); change lower and upper in pair.signals, or use more images."
 

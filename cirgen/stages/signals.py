@@ -11,6 +11,9 @@ from cirgen.cosine import Exact
 from cirgen.recipe import Signal
 from cirgen.stages.mining import Places, at_ranks, distinct_draws, nearest, only
 
+BY_RANK = ("rank", "rank_percent")
+"""Kinds of signals whose window is in ranks."""
+
 
 @dataclass
 class Seen:
@@ -79,7 +82,7 @@ class Chooser:
         within = (candidates > -np.inf) & (candidates >= self._lower) & (candidates <= self._upper)
         if self.signal.kind == "given":
             return given[within[given]]
-        if self.signal.kind == "rank":
+        if self.signal.kind in BY_RANK:
             return self._in_rank_window(reference_id, candidates)
         if self.signal.kind == "neighbours":
             return nearest(only(candidates, within), self.signal.per_image)
@@ -88,10 +91,16 @@ class Chooser:
 
     def _in_rank_window(self, reference_id: str, candidates: Exact) -> Places:
         """Draw from the part of the window that the candidates reach; nothing where they end before it."""
-        first = max(1, int(self.signal.lower or 1))
-        last = min(int(self.signal.upper or 0), int(np.count_nonzero(candidates > -np.inf)))
+        first, last = self._ranks(int(np.count_nonzero(candidates > -np.inf)))
         draws = distinct_draws(max(0, last - first + 1), self.signal.per_image, *self._key, reference_id)
         return at_ranks(candidates, first + draws)
+
+    def _ranks(self, candidates: int) -> tuple[int, int]:
+        """Return the first and the last rank of the window among so many candidates; 1 is the nearest."""
+        lower, upper = self.signal.lower or 0, self.signal.upper or 0
+        if self.signal.kind == "rank_percent":
+            return int(lower * candidates / 100) + 1, int(upper * candidates / 100)
+        return max(1, int(lower)), min(int(upper), candidates)
 
 
 def labels(signals: tuple[Signal, ...]) -> list[str]:

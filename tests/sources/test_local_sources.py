@@ -199,6 +199,18 @@ def test_shards_are_found_by_glob_and_by_folder(tmp_path: Path) -> None:
     assert names(kind="webdataset", path=str(tmp_path / "a/*.tar"))[0] == "1.tar/1.png"
 
 
+def test_some_parts_of_a_collection_can_be_taken_alone_by_file_or_folder(tmp_path: Path) -> None:
+    for number, name in enumerate(("part_0.tar", "part_32.tar.gz", "part_64/0.tar", "part_64/1.tar", "part_6/0.tar")):
+        write_tar(tmp_path / name, {f"{number}.png": png(number)}, "w:gz" if name.endswith("gz") else "w")
+    parts = ["part_64", "part_0"]
+    taken = ["part_0.tar/0.png", "part_64/0.tar/2.png", "part_64/1.tar/3.png"]
+    assert names(kind="webdataset", path=str(tmp_path), parts=parts) == taken
+    assert names(kind="webdataset", path=str(tmp_path / "**/*.tar"), parts=parts) == taken
+    assert names(kind="webdataset", path=str(tmp_path), parts=["part_32"]) == ["part_32.tar.gz/1.png"]
+    with pytest.raises(UserError, match=r"No tar file under .* is of 64, part_7; name in images\.parts what is there"):
+        names(kind="webdataset", path=str(tmp_path), parts=["part_0", "part_7", "64"])
+
+
 def test_masks_beside_the_images_can_be_left_out(tmp_path: Path) -> None:
     path = write_tar(tmp_path / "s.tar", {"a.jpg": png(0), "a.seg.png": png(1), "b.JPG": png(2)})
     assert len(names(kind="webdataset", path=str(path))) == 3

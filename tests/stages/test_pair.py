@@ -312,3 +312,41 @@ def test_given_pairs_come_from_the_source_and_lost_ones_are_counted(
     assert sorted(row["rank"] for row in rows) == [3, 6]
     lost = {"image missing": 1, "same image": 1, "near duplicates": 1, "across splits": 1}
     assert run.read_facts()["pairs"]["given_lost"] == lost
+
+
+def test_only_images_that_the_source_names_as_references_are_references_where_the_recipe_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = Pictures.random(17)
+    named = [("3.png", "4.png"), ("3.png", "9.png"), ("8.png", "lost"), ("lost", "8.png")]
+    monkeypatch.setattr(Folder, "pairs", lambda self: iter(GivenPair(*pair) for pair in named))
+    signals = [{"kind": "rank", "lower": 1, "upper": 4, "per_image": 2}, {"kind": "random"}]
+    everyone = pictures.mine(tmp_path / "all", *signals)
+    few = pictures.mine(tmp_path / "given", *signals, references="given")
+    assert {pictures.ids.index(row["reference_id"]) for row in few} == {3, 8}
+    assert few == [row for row in everyone if pictures.ids.index(row["reference_id"]) in (3, 8)]
+
+
+def test_without_a_named_reference_there_is_no_pair_and_the_sentence_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Folder, "pairs", lambda self: iter([GivenPair("lost", "3.png")]))
+    with pytest.raises(UserError, match=r"No image is the reference of a pair .* set pair\.references to all"):
+        pair(Pictures.random(18).run(tmp_path, references="given"))
+
+
+@given(seed=st.integers(0, 10**6), lower=st.integers(0, 99), width=st.integers(1, 100))
+@settings(max_examples=10, deadline=None)
+def test_a_window_in_percent_is_the_same_part_of_every_split(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, lower: int, width: int
+) -> None:
+    pictures = Pictures.random(seed)
+    upper = min(100, lower + width)
+    signals = [{"kind": "neighbours"}, {"kind": "rank_percent", "lower": lower, "upper": upper, "per_image": 99}]
+    rows = pictures.mine(tmp_path_factory.mktemp("run"), *signals)
+    expected = set()
+    for reference in range(len(pictures.ids)):
+        candidates = pictures.candidates(reference)
+        first, last = (len(candidates) * share // 100 for share in (lower, upper))
+        expected |= {(reference, target) for target in [*candidates[:1], *candidates[first:last]]}
+    assert pictures.chosen(rows) == expected
