@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -115,6 +115,11 @@ class GivenPair(NamedTuple):
 
     reference: str
     target: str
+
+
+def named_in(pairs: Iterable[GivenPair]) -> set[str]:
+    """Return the names that occur in pairs."""
+    return {name for pair in pairs for name in pair}
 
 
 class Source(ABC):

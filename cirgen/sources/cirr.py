@@ -14,7 +14,7 @@ from cirgen.errors import UserError
 from cirgen.resources import local_path
 from cirgen.settings import Name
 from cirgen.sources.annotations import check_missing, load_annotations, missing_remark
-from cirgen.sources.base import GivenPair, Item, Known, Source, SourceSettings, file_item
+from cirgen.sources.base import GivenPair, Item, Known, Source, SourceSettings, file_item, named_in
 
 _VERSION = "rc2"
 _IMAGE_LEVELS = ("", "cirr", "img_raw", "images", "..", "../img_raw", "../images")
@@ -31,6 +31,8 @@ class CIRRSettings(SourceSettings):
     split: Literal["train", "val", "test1"] = "train"
     allow_missing: bool = False
     """Go on without images that the copy lacks."""
+    only_in_triplets: bool = False
+    """Take just the images that a human triplet of the split names, reference or target: SPN4CIR pairs among these."""
 
 
 class _Caption(BaseModel):
@@ -90,7 +92,11 @@ class CIRR(Source):
     @cached_property
     def _paths(self) -> dict[str, str]:
         path = self._annotations / "image_splits" / f"split.{_VERSION}.{self.settings.split}.json"
-        return load_annotations(path, dict[str, str])
+        paths = load_annotations(path, dict[str, str])
+        if not self.settings.only_in_triplets:
+            return paths
+        named = named_in(self.pairs())
+        return {name: place for name, place in paths.items() if name in named}
 
     @cached_property
     def _folder(self) -> Path:

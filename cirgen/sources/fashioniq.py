@@ -13,7 +13,7 @@ from cirgen.errors import UserError
 from cirgen.resources import local_path
 from cirgen.settings import Name
 from cirgen.sources.annotations import check_missing, load_annotations, missing_remark
-from cirgen.sources.base import GivenPair, Item, Known, Source, SourceSettings, file_item
+from cirgen.sources.base import GivenPair, Item, Known, Source, SourceSettings, file_item, named_in
 
 Category = Literal["dress", "shirt", "toptee"]
 _SUFFIXES = (".jpg", ".png", ".jpeg")
@@ -29,6 +29,8 @@ class FashionIQSettings(SourceSettings):
     split: Literal["train", "val", "test"] = "train"
     allow_missing: bool = False
     """Go on without images that the copy lacks; many links of the original list are dead."""
+    only_in_triplets: bool = False
+    """Take just the images that a human triplet of the split names, reference or target: SPN4CIR pairs among these."""
 
 
 class _Caption(BaseModel):
@@ -93,10 +95,12 @@ class FashionIQ(Source):
     @cached_property
     def _names(self) -> list[_Name]:
         folder = self._root / "image_splits"
+        named = named_in(self.pairs()) if self.settings.only_in_triplets else None
         return sorted(
             _Name(name, category)
             for category in set(self.settings.categories)
             for name in set(load_annotations(folder / f"split.{category}.{self.settings.split}.json", list[str]))
+            if named is None or name in named
         )
 
     @cached_property

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cirgen.errors import UserError
-from cirgen.sources.base import GivenPair
+from cirgen.sources.base import GivenPair, named_in
 from cirgen.stages.ingest import ingest
 from ingest_runs import catalog, make_run, names, png, source, stored
 
@@ -56,6 +56,15 @@ def test_fashioniq_gives_its_pairs_by_image_name(tmp_path: Path) -> None:
 def test_one_category_of_fashioniq_alone(tmp_path: Path) -> None:
     root = fashioniq(tmp_path / "fiq")
     assert names(kind="fashioniq", root=str(root), categories=["shirt"]) == ["C", "D"]
+
+
+def test_images_that_no_human_triplet_names_can_be_left_out(tmp_path: Path) -> None:
+    root = fashioniq(tmp_path / "fiq")
+    assert names(kind="fashioniq", root=str(root), only_in_triplets=True) == ["A", "C", "C", "D", "E"]
+    dresses = {"kind": "fashioniq", "root": str(root), "categories": ["dress"]}
+    assert names(**dresses, only_in_triplets=True) == ["A", "C"]
+    (root / "images" / "B.jpg").unlink()
+    assert source(**dresses, only_in_triplets=True).remarks() == []
 
 
 def test_missing_fashioniq_images_are_counted_and_refused_unless_allowed(tmp_path: Path) -> None:
@@ -109,6 +118,17 @@ def test_cirr_is_found_with_and_without_its_levels(tmp_path: Path, annotations: 
     assert list(found.pairs()) == [GivenPair("train-1-img0", "train-2-img0")]
 
 
+def test_cirr_images_that_no_human_triplet_names_can_be_left_out(tmp_path: Path) -> None:
+    paths = {f"t-{n}": f"./train/t-{n}.png" for n in range(4)}
+    write_json(tmp_path / "image_splits" / "split.rc2.train.json", paths)
+    rows = [{"reference": "t-2", "target_hard": "t-0", "caption": "two of them"}]
+    write_json(tmp_path / "captions" / "cap.rc2.train.json", rows)
+    (tmp_path / "train").mkdir()
+    for number in range(4):
+        (tmp_path / paths[f"t-{number}"]).write_bytes(png(number))
+    assert names(kind="cirr", root=str(tmp_path), only_in_triplets=True) == ["t-0", "t-2"]
+
+
 def test_missing_cirr_images_are_counted(tmp_path: Path) -> None:
     paths = {f"t-{n}": f"./train/t-{n}.png" for n in range(3)}
     write_json(tmp_path / "image_splits" / "split.rc2.train.json", paths)
@@ -152,6 +172,9 @@ def test_the_real_fashioniq_files_name_what_the_field_says(tmp_path: Path) -> No
     whole = source(kind="fashioniq", root=str(root), allow_missing=True)
     pairs = list(whole.pairs())
     assert len(pairs) == 18_000
+    assert len(named_in(pairs)) == 25_136, "the images that SPN4CIR pairs"
+    with pytest.raises(UserError, match=r"None of the 26016 images"):  # 880 of them are in two categories
+        names(kind="fashioniq", root=str(root), only_in_triplets=True)
     both = _in_two_categories(root)
     chosen = sorted({name for pair in pairs[:10] for name in pair} | set(both[:3]))
     for number, name in enumerate(chosen):
