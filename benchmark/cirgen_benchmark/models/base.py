@@ -42,14 +42,28 @@ class Retriever(nn.Module, ABC):
 
     @abstractmethod
     def stage_two_parameters(self) -> Iterable[nn.Parameter]:
-        """Return the parameters that stage two trains; no output of `encode_*` may depend on them."""
+        """Return the parameters that stage two trains, once prepared; no output of `encode_*` may depend on them."""
 
     def stage_one_parameters(self) -> Iterable[nn.Parameter]:
         """Return the parameters that stage one trains: by default all."""
         return self.parameters()
 
+    prepared: bool = False
+    """Whether the sides are separate, as stage two needs them."""
+
     def prepare_stage_two(self) -> None:
-        """Do what must be done once between the stages, such as copying parts that both sides share."""
+        """Do once what must be done between the stages; a second call does nothing."""
+        if not self.prepared:
+            self.separate_sides()
+            self.prepared = True
+
+    def separate_sides(self) -> None:
+        """Copy what the query side shares with the target side: by default nothing is shared."""
+
+    @property
+    def identity(self) -> str:
+        """Say what besides the weights an output depends on: by default the class alone."""
+        return f"{type(self).__module__}.{type(self).__qualname__}"
 
     def encode_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Return the images as references and as targets; a model whose sides share a tower runs it once."""
