@@ -42,7 +42,10 @@ class Retriever(nn.Module, ABC):
 
     @abstractmethod
     def stage_two_parameters(self) -> Iterable[nn.Parameter]:
-        """Return the parameters that stage two trains, once prepared; no output of `encode_*` may depend on them."""
+        """Return the parameters that stage two trains: none that an output of `encode_*` depends on.
+
+        Parts that both sides share are not among them before `prepare_stage_two` has copied them.
+        """
 
     def stage_one_parameters(self) -> Iterable[nn.Parameter]:
         """Return the parameters that stage one trains: by default all."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from cirgen.errors import UserError
 from cirgen_benchmark.models.base import Tokens
-from cirgen_benchmark.models.stock import StockOptions, StockRetriever, ones_mask, parameters_of, unit
+from cirgen_benchmark.models.stock import StockOptions, StockRetriever, parameters_of, unit
 
 ENCODE_TOKEN = "[ENC]"
 BLIP_EXTRA_TOKENS = 2
@@ -25,7 +25,7 @@ class BlipOptions(StockOptions):
 
 
 class BlipRetriever(StockRetriever):
-    """Query: the projected [ENC] state of the text encoder that reads text and image tokens; target: the projected CLS.
+    """Query: the projected [ENC] state of the text encoder over text and image tokens; target: the projected CLS.
 
     The vision tower is frozen in both stages (stage I of Candidate-Reranking-CIR, which SPN4CIR starts from).
     Stage two trains the text encoder and its projection.
@@ -61,9 +61,7 @@ class BlipRetriever(StockRetriever):
 
     def compose(self, references: Tensor, tokens: Tokens) -> Tensor:
         """Compose image tokens [B, N, h] with texts to queries [B, d]."""
-        read = self.model.text_encoder(
-            **tokens, encoder_hidden_states=references, encoder_attention_mask=ones_mask(references)
-        )
+        read = self.model.text_encoder(**tokens, encoder_hidden_states=references)
         return unit(self.model.text_proj(read.last_hidden_state[:, 0]))
 
     def stage_one_parameters(self) -> Iterator[nn.Parameter]:

@@ -1,9 +1,9 @@
 """BLIP-2's Q-Former as SPRC uses it (`BLIP24CIR` of SPN4CIR): fuse image and text to a sentence-level prompt, read it.
 
 Facts from SPN4CIR's released code: a first pass of the Q-Former fuses the reference image, 32 query tokens and the
-text; a second pass, without image, reads the 32 fused states followed by the text, all of them through the Q-Former's text
-feed-forward; the state of the text's first token, projected, is the query. A target is 32 projected states, and the
-nearest of them counts. Architecture only: SPRC's two further losses of stage one are left out.
+text; a second pass, without image, reads the 32 fused states followed by the text, all of them through the Q-Former's
+text feed-forward; the state of the text's first token, projected, is the query. A target is 32 projected states, and
+the nearest of them counts. Architecture only: SPRC's two further losses of stage one are left out.
 """
 
 from __future__ import annotations
@@ -90,18 +90,11 @@ class Blip2Retriever(StockRetriever):
             model.vision_model.post_layernorm, model.query_tokens, model.embeddings, model.qformer
         )
         yield from parameters_of(model.vision_projection, model.text_projection)
-        if self.reader is not None:
-            yield from self.stage_two_parameters()
+        yield from self.stage_two_parameters()
 
     def stage_two_parameters(self) -> Iterator[nn.Parameter]:
-        """The copies, less what a pass without image does not use.
-
-        Raises:
-            RuntimeError: the copies are not made yet.
-        """
-        if self.reader is None:
-            raise RuntimeError("call prepare_stage_two first: until then both sides share the Q-Former")
-        return named_without(self.reader, IMAGE_ONLY)
+        """The copies, less what a pass without image does not use; before there are copies, nothing."""
+        return iter(()) if self.reader is None else named_without(self.reader, IMAGE_ONLY)
 
     def separate_sides(self) -> None:
         """Copy the Q-Former, its text embeddings and the text projection for the query side."""
@@ -115,9 +108,7 @@ class Blip2Retriever(StockRetriever):
 
     def _targets(self, states: Tensor) -> Tensor:
         queries = self.model.query_tokens.expand(len(states), -1, -1)
-        seen = self.model.qformer(
-            query_embeds=queries, encoder_hidden_states=states, encoder_attention_mask=ones_mask(states)
-        )
+        seen = self.model.qformer(query_embeds=queries, encoder_hidden_states=states)
         return unit(self.model.vision_projection(seen.last_hidden_state))
 
     def _fuse(self, states: Tensor, tokens: Tokens) -> tuple[Tensor, Tensor]:
@@ -129,7 +120,6 @@ class Blip2Retriever(StockRetriever):
             query_length=queries.shape[1],
             attention_mask=mask,
             encoder_hidden_states=states,
-            encoder_attention_mask=ones_mask(states),
         )
         return fused.last_hidden_state[:, : queries.shape[1]], mask
 

@@ -12,6 +12,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cirgen.errors import UserError
 from cirgen.keys import digest
 from cirgen.settings import Settings
 from cirgen_benchmark.models.base import Retriever, Tokens
@@ -89,7 +90,17 @@ class StockRetriever(Retriever):
             return_attention_mask=True,
             return_tensors="pt",
         )
+        self._check_vocabulary(encoded["input_ids"])
         return {name: encoded[name] for name in ("input_ids", "attention_mask")}
+
+    def _check_vocabulary(self, ids: Tensor) -> None:
+        """A token past the embedding would stop a GPU without saying why."""
+        if int(ids.max()) >= self.text_config.vocab_size:
+            unknown = self._tokenizer.convert_ids_to_tokens(int(ids.max()))
+            raise UserError(
+                f"The model has no token '{unknown}', which its tokenizer makes; name a checkpoint whose tokenizer and "
+                "vocabulary belong together."
+            )
 
     @property
     def identity(self) -> str:

@@ -107,23 +107,14 @@ class TgcirRetriever(StockRetriever):
     def stage_one_parameters(self) -> Iterator[nn.Parameter]:
         """All but the model's own temperature."""
         yield from parameters_of(self.model.vision_model, self.model.visual_projection, self.patches, self.attributes)
-        yield from self._text_parameters()
+        yield from self.stage_two_parameters()
 
     def stage_two_parameters(self) -> Iterator[nn.Parameter]:
-        """The text tower, the text's token learner, masks and projections, and the gate.
-
-        Raises:
-            RuntimeError: token learner and masks are not copied yet.
-        """
-        if self.text_attributes is None:
-            raise RuntimeError("call prepare_stage_two first: until then both sides share token learner and masks")
-        return self._text_parameters()
+        """The text tower, the text's projections, the gate, and the text's own token learner and masks once copied."""
+        yield from parameters_of(self.model.text_model, self.model.text_projection, self.words, self.gate)
+        if self.text_attributes is not None:
+            yield from parameters_of(self.text_attributes)
 
     def separate_sides(self) -> None:
         """Copy token learner and masks for the text."""
         self.text_attributes = deepcopy(self.attributes)
-
-    def _text_parameters(self) -> Iterator[nn.Parameter]:
-        yield from parameters_of(self.model.text_model, self.model.text_projection, self.words, self.gate)
-        if self.text_attributes is not None:
-            yield from parameters_of(self.text_attributes)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from cirgen.errors import UserError
 from cirgen.keys import digest
@@ -31,14 +31,16 @@ ABOUT_FILE = "retriever.json"
 def save_retriever(retriever: Retriever, folder: Path) -> None:
     """Write a retriever's weights, and what they are weights of, into a folder."""
     state = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in retriever.state_dict().items()}
-    with atomic_path(folder / WEIGHTS_FILE) as temporary:
-        save_file(state, temporary)
     origin = retriever.origin if isinstance(retriever, StockRetriever) else None
     about = {
         "identity": retriever.identity,
-        "prepared": retriever.prepared,
         "origin": asdict(origin) if origin else None,
+        "prepared": retriever.prepared,
+        "content": _content(retriever.identity, state),
     }
+    (folder / ABOUT_FILE).unlink(missing_ok=True)
+    with atomic_path(folder / WEIGHTS_FILE) as temporary:
+        save_file(state, temporary)
     write_text(folder / ABOUT_FILE, json.dumps(about, indent=2) + "\n")
 
 
@@ -67,55 +69,46 @@ def load_weights(retriever: Retriever, folder: Path) -> None:
     """Load weights into a retriever that is like the one they were saved from; every weight must fit.
 
     Raises:
-        UserError: another model, or weights missing, unexpected or of another shape; each is listed.
+        UserError: weights missing, unexpected or of another shape, each of them listed; another base model or other
+            options; or a file that is not what was saved.
     """
     about = _about(folder)
-    if about["identity"] != retriever.identity:
-        raise UserError(f"The weights in {folder} are of another model or other options; load them with those.")
+    state = load_file(folder / WEIGHTS_FILE)
     if about["prepared"]:
         retriever.prepare_stage_two()
-    state = load_file(folder / WEIGHTS_FILE)
     _check_weights(retriever.state_dict(), state, folder)
+    if about["identity"] != retriever.identity:
+        raise UserError(
+            f"The weights in {folder} were trained from another base model or with other options "
+            f"({about['origin'] or about['identity']}); load them with those."
+        )
+    if about["content"] != _content(about["identity"], state):
+        raise UserError(f"{folder / WEIGHTS_FILE} is not what {ABOUT_FILE} describes; save the retriever anew.")
     retriever.load_state_dict(state)
 
 
 def content(retriever: Retriever) -> str:
     """Hash all that a retriever's outputs depend on: its identity and every weight."""
-    return _content(retriever.identity, retriever.prepared, retriever.state_dict().items())
-
-
-def frozen_content(retriever: Retriever) -> str:
-    """Hash all that the outputs of `encode_*` depend on in stage two; no step of it changes the hash.
-
-    Raises:
-        RuntimeError: stage two is not prepared, so that both sides may share weights.
-    """
-    if not retriever.prepared:
-        raise RuntimeError("call prepare_stage_two first: until then both sides may share weights")
-    trained = _names(retriever, retriever.stage_two_parameters())
-    kept = ((name, tensor) for name, tensor in retriever.state_dict().items() if name not in trained)
-    return digest("frozen", _content(retriever.identity, True, kept))
+    return _content(retriever.identity, retriever.state_dict())
 
 
 def saved_content(folder: Path) -> str:
-    """Return what `content` returns for the retriever saved in a folder, without building it."""
-    about = _about(folder)
-    return _content(about["identity"], about["prepared"], load_file(folder / WEIGHTS_FILE).items())
+    """Return what `content` returns for the retriever saved in a folder, without reading its weights.
+
+    Raises:
+        UserError: no such folder.
+    """
+    found: str = _about(folder)["content"]
+    return found
 
 
-def _content(identity: str, prepared: bool, state: Iterable[tuple[str, Tensor]]) -> str:
-    return digest("retriever", identity, prepared, sorted(_hashes(state)))
+def _content(identity: str, state: Mapping[str, Tensor]) -> str:
+    return digest("retriever", identity, [(name, *_hashed(state[name])) for name in sorted(state)])
 
 
-def _hashes(state: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, str, list[int], str]]:
-    for name, tensor in state:
-        flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-        yield name, str(tensor.dtype), list(tensor.shape), hashlib.sha256(memoryview(flat.numpy())).hexdigest()
-
-
-def _names(model: nn.Module, parameters: Iterable[nn.Parameter]) -> set[str]:
-    wanted = {id(parameter) for parameter in parameters}
-    return {name for name, parameter in model.named_parameters(remove_duplicate=False) if id(parameter) in wanted}
+def _hashed(tensor: Tensor) -> tuple[str, list[int], str]:
+    flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+    return str(tensor.dtype), list(tensor.shape), hashlib.sha256(flat.numpy().data).hexdigest()
 
 
 def _about(folder: Path) -> Mapping[str, Any]:
