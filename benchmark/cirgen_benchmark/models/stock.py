@@ -98,8 +98,8 @@ class StockRetriever(Retriever):
         if int(ids.max()) >= self.text_config.vocab_size:
             unknown = self._tokenizer.convert_ids_to_tokens(int(ids.max()))
             raise UserError(
-                f"The model has no token '{unknown}', which its tokenizer makes; name a checkpoint whose tokenizer and "
-                "vocabulary belong together."
+                f"The model has no token '{unknown}', which its tokenizer makes; name a checkpoint whose tokenizer "
+                "and vocabulary belong together."
             )
 
     @property
