@@ -1,0 +1,221 @@
+"""What a stage leaves in its folder: weights of some steps, a checkpoint to go on from, and its result.
+
+    provenance.json          what is trained from what, by which code; written first
+    step-000120.safetensors  the trained parameters and the temperature after so many steps
+    checkpoint.safetensors   while it trains: parameters, optimiser, losses, history of the last checkpoint
+    result.json              once it is finished, which removes the checkpoint
+
+Each file appears under its name when it is whole. Weights of a step that no checkpoint counts yet are written again
+when a killed stage goes on; those that the checkpoint counts on are kept until another one is on disk. No state of a
+random generator has to be kept: each step seeds its own (`batches`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from cirgen.errors import UserError
+from cirgen.shards import atomic_path, write_text
+
+TEMPERATURE = "temperature"
+PROVENANCE_FILE = "provenance.json"
+CHECKPOINT_FILE = "checkpoint.safetensors"
+RESULT_FILE = "result.json"
+Parameters = Mapping[str, nn.Parameter]
+"""What is trained, by name, the temperature included."""
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a stage has come."""
+
+    step: int
+    """Optimiser steps done."""
+    losses: tuple[float, ...]
+    """Of each step."""
+    history: tuple[tuple[int, float], ...]
+    """Steps done and score on the development set, at each look."""
+    scaler: Mapping[str, Any]
+    """State of the scaling of float16 gradients."""
+
+    @property
+    def best(self) -> int | None:
+        """The step of the best score, the first of equals; None without a look."""
+        return max(self.history, key=lambda seen: (seen[1], -seen[0]))[0] if self.history else None
+
+
+class StageFolder:
+    """The files of one stage.
+
+    Args:
+        path: of the folder.
+        provenance: all that its result depends on.
+        keep_all: keep the weights of every look, not the best alone.
+
+    Raises:
+        UserError: the folder holds a stage of another provenance.
+    """
+
+    def __init__(self, path: Path, provenance: Mapping[str, Any], keep_all: bool = False) -> None:
+        self.path = path
+        self._provenance = json.loads(json.dumps(provenance))
+        self._keep_all = keep_all
+        self._check()
+
+    def begin(self) -> None:
+        """Claim the folder for this provenance."""
+        if not (self.path / PROVENANCE_FILE).exists():
+            write_text(self.path / PROVENANCE_FILE, _pretty(self._provenance))
+
+    def weights_file(self, step: int) -> Path:
+        """Return the file of the weights after so many steps."""
+        return self.path / f"step-{step:06d}.safetensors"
+
+    def weights_files(self) -> dict[int, Path]:
+        """Return the files of weights that are there, by step."""
+        return {int(path.stem.removeprefix("step-")): path for path in sorted(self.path.glob("step-*.safetensors"))}
+
+    def write_weights(self, step: int, parameters: Parameters) -> None:
+        """Write the weights after so many steps."""
+        about = {"step": step, "provenance": self._provenance}
+        _save(self.weights_file(step), _weights(parameters), about)
+
+    def write_checkpoint(self, state: State, parameters: Parameters, optimiser: Optimizer) -> None:
+        """Write all that is needed to go on after `state.step`; then remove weights that are of no more use."""
+        tensors = {f"weights.{name}": tensor for name, tensor in _weights(parameters).items()}
+        tensors |= {f"optimiser.{name}": tensor for name, tensor in _optimiser_tensors(optimiser).items()}
+        _save(self.path / CHECKPOINT_FILE, tensors, {"state": asdict(state), "provenance": self._provenance})
+        self._remove_weights(state)
+
+    def read_checkpoint(self, parameters: Parameters, optimiser: Optimizer) -> State | None:
+        """Load the last checkpoint into parameters and optimiser; None where there is none."""
+        path = self.path / CHECKPOINT_FILE
+        if not path.exists():
+            return None
+        tensors, about = _load(path)
+        load_parameters(parameters, _below("weights.", tensors), path)
+        _load_optimiser(optimiser, _below("optimiser.", tensors))
+        return _state(about["state"])
+
+    def write_result(self, state: State) -> None:
+        """Write what the finished stage has come to, and remove what was needed to go on."""
+        write_text(self.path / RESULT_FILE, _pretty({"state": asdict(state), "provenance": self._provenance}))
+        self._clean_up(state)
+
+    def read_result(self) -> State | None:
+        """Return what the stage has come to; None where it is not finished."""
+        path = self.path / RESULT_FILE
+        if not path.exists():
+            return None
+        state = _state(json.loads(path.read_text(encoding="utf8"))["state"])
+        self._clean_up(state)
+        return state
+
+    def _clean_up(self, state: State) -> None:
+        (self.path / CHECKPOINT_FILE).unlink(missing_ok=True)
+        self._remove_weights(state)
+
+    def _remove_weights(self, state: State) -> None:
+        """Remove the weights of steps that are not done, and of looks that are not the best."""
+        for step, path in self.weights_files().items():
+            if step > state.step or not (self._keep_all or step in (state.best, state.step)):
+                path.unlink(missing_ok=True)
+
+    def _check(self) -> None:
+        path = self.path / PROVENANCE_FILE
+        if not path.exists():
+            return
+        found = json.loads(path.read_text(encoding="utf8"))
+        differing = sorted(
+            name for name in {*found, *self._provenance} if found.get(name) != self._provenance.get(name)
+        )
+        if differing:
+            raise UserError(
+                f"{self.path} holds a stage that was trained otherwise ({', '.join(differing)} differ; its own are in "
+                f"{PROVENANCE_FILE}); name another folder, or remove this one to train anew."
+            )
+
+
+def load_parameters(parameters: Parameters, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Copy tensors of a file into parameters of the same names; every one must fit.
+
+    Raises:
+        UserError: some are missing, unexpected, or of another shape; each is listed.
+    """
+    problems = {
+        "missing": sorted(parameters.keys() - tensors.keys()),
+        "unexpected": sorted(tensors.keys() - parameters.keys()),
+        "of another shape": sorted(
+            name for name in parameters.keys() & tensors.keys() if parameters[name].shape != tensors[name].shape
+        ),
+    }
+    listed = "; ".join(f"{what}: {', '.join(names)}" for what, names in problems.items() if names)
+    if listed:
+        raise UserError(f"The weights in {path} do not fit the model ({listed}); load them into what was trained.")
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(tensors[name])
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the trained parameters of a file of weights, and what it says of itself: `step` and `provenance`.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    if not path.is_file():
+        raise UserError(f"There are no trained weights at {path}; train the stage first, or correct the path.")
+    return _load(path)
+
+
+def _weights(parameters: Parameters) -> dict[str, Tensor]:
+    return {name: parameter.detach().cpu().contiguous() for name, parameter in parameters.items()}
+
+
+def _optimiser_tensors(optimiser: Optimizer) -> dict[str, Tensor]:
+    states = optimiser.state_dict()["state"]
+    return {f"{number}.{key}": value.cpu() for number, state in states.items() for key, value in state.items()}
+
+
+def _load_optimiser(optimiser: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    whole = optimiser.state_dict()
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        number, key = name.split(".", 1)
+        state.setdefault(int(number), {})[key] = tensor
+    optimiser.load_state_dict({**whole, "state": state})
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _state(fields: Mapping[str, Any]) -> State:
+    history: Sequence[tuple[int, float]] = fields["history"]
+    return State(fields["step"], tuple(fields["losses"]), tuple((s, v) for s, v in history), fields["scaler"])
+
+
+def _save(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+    with atomic_path(path) as temporary:
+        save_file(dict(tensors), temporary, metadata={"about": json.dumps(about)})
+
+
+def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        about: dict[str, Any] = json.loads(file.metadata()["about"])
+    return tensors, about
+
+
+def _pretty(fields: Mapping[str, Any]) -> str:
+    return json.dumps(fields, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
