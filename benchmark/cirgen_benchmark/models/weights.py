@@ -6,14 +6,12 @@ options. The JSON is written last: where it is, the weights are whole.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -23,6 +21,7 @@ from cirgen.shards import atomic_path, write_text
 from cirgen_benchmark.models.base import Retriever
 from cirgen_benchmark.models.registry import load_origin
 from cirgen_benchmark.models.stock import Origin, StockRetriever
+from cirgen_benchmark.training.fingerprints import tensors_hash
 
 WEIGHTS_FILE = "retriever.safetensors"
 ABOUT_FILE = "retriever.json"
@@ -103,12 +102,7 @@ def saved_content(folder: Path) -> str:
 
 
 def _content(identity: str, state: Mapping[str, Tensor]) -> str:
-    return digest("retriever", identity, [(name, *_hashed(state[name])) for name in sorted(state)])
-
-
-def _hashed(tensor: Tensor) -> tuple[str, list[int], str]:
-    flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-    return str(tensor.dtype), list(tensor.shape), hashlib.sha256(flat.numpy().data).hexdigest()
+    return digest("retriever", identity, tensors_hash(state))
 
 
 def _about(folder: Path) -> Mapping[str, Any]:
