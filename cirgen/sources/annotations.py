@@ -14,12 +14,16 @@ from cirgen.errors import UserError
 Shape = TypeVar("Shape")
 
 
-def load_annotations(path: Path, shape: type[Shape]) -> Shape:
+FIX = "set images.root to the folder of captions/ and image_splits/"
+
+
+def load_annotations(path: Path, shape: type[Shape], fix: str = FIX) -> Shape:
     """Read a JSON file of annotations.
 
     Args:
         path: the file.
         shape: what it holds, e.g. `list[str]`.
+        fix: what to do where there is no such file.
 
     Raises:
         UserError: it is missing, no JSON, or of another shape.
@@ -27,9 +31,7 @@ def load_annotations(path: Path, shape: type[Shape]) -> Shape:
     try:
         return TypeAdapter(shape).validate_python(json.loads(path.read_text(encoding="utf8")))
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise UserError(
-            f"There is no annotation file {path}; set images.root to the folder of captions/ and image_splits/."
-        ) from error
+        raise UserError(f"There is no annotation file {path}; {fix}.") from error
     except ValidationError as error:
         first = error.errors()[0]
         place = f" at {'.'.join(map(str, first['loc']))}" if first["loc"] else ""
