@@ -27,7 +27,7 @@ CONSEQUENCES: Mapping[str, str] = {
     "modify": "texts",
     "modify.directions": PAIRS_ON,
     "filter": "the decision, and scores never measured",
-    "export": "the split and the dataset folder",
+    "export": "the split, the dataset folder and the layouts beside it",
     "publish": "nothing",
 }
 """Section or field of the recipe to what a change in it runs again; what has a row is never generated twice."""

@@ -23,6 +23,7 @@ LEFT_OUT: Mapping[str, str] = {
     "encoder.model": "as mllm.model",
     "encoder.revision": "as mllm.model",
     "encoder.device": "changes speed alone",
+    "export.layouts": "what is written beside the dataset changes no row of it",
     "publish": "where a finished corpus goes does not change it",
 }
 """Recipe fields that enter neither a row key nor the recipe hash, each with its reason."""

@@ -138,6 +138,11 @@ class Run:
         return self.folder / "dataset"
 
     @property
+    def layouts(self) -> Path:
+        """The triplets in file formats of others (`export.layouts`)."""
+        return self.folder / "layouts"
+
+    @property
     def report(self) -> Path:
         """The HTML report."""
         return self.folder / "report.html"
@@ -186,7 +191,7 @@ class Run:
 
     def remove_leftovers(self) -> None:
         """Remove what killed runs left unfinished; what live ones are writing stays."""
-        for path in (self.derived / SCRATCH, self.dataset):
+        for path in (self.derived / SCRATCH, self.dataset, self.layouts):
             remove_leftover_folders(path)
         for path in (*self.folder.glob(f"*{TEMPORARY_SUFFIX}"), *self.derived.glob(f"*{TEMPORARY_SUFFIX}")):
             if path.is_file():

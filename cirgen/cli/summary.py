@@ -54,8 +54,8 @@ def print_summary(
 
 
 def places(run: Run) -> dict[str, str]:
-    """Return where to look: what exists of the report and the dataset."""
-    there = {"report": run.report, "dataset": run.dataset}
+    """Return where to look: what exists of the report, the dataset and the layouts."""
+    there = {"report": run.report, "dataset": run.dataset, "layouts": run.layouts}
     return {name: str(path) for name, path in there.items() if path.exists()}
 
 
