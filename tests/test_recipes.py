@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,17 @@ def test_a_configuration_of_the_paper_looks_at_the_papers_images(name: str) -> N
         assert images["only_in_triplets"]
     by_category = images["kind"] == "fashioniq"
     assert recipe.caption.prompts == ("spn-caption-category" if by_category else "spn-caption-image",)
+
+
+@pytest.mark.parametrize("name", SPN4CIR)
+def test_what_brings_the_behaviour_of_the_released_code_back_can_be_set(name: str) -> None:
+    recipe = load_recipe(f"spn4cir/{name}")
+    settings = [
+        setting.replace("'", "").rstrip(",") for setting in re.findall(r"=> ([\w.]+=(?:'.*?'|\S+))", recipe.text)
+    ]
+    assert len(settings) == recipe.text.count("=> ") > 1
+    for setting in settings:
+        assert load_recipe(f"spn4cir/{name}", [setting]).recipe != recipe.recipe
 
 
 # Twins: a recipe inherits nothing, so each is written out whole, from its original
