@@ -54,9 +54,10 @@ MEAN = (0.5, 0.4, 0.3)
 DEVIATION = (0.25, 0.3, 0.35)
 
 
-def tiny_retriever(family: str, seed: int = 0, **options: Any) -> StockRetriever:
-    """Return a tiny retriever of a family in `TINY_FAMILIES`, the same weights for the same seed."""
-    return load_retriever("clip" if family == "siglip" else family, str(tiny_checkpoint(family, seed)), **options)
+def tiny_retriever(family: str, checkpoint_seed: int = 0, **options: Any) -> StockRetriever:
+    """Return a tiny retriever of a family in `TINY_FAMILIES`, of the same weights for the same seed."""
+    folder = str(tiny_checkpoint(family, checkpoint_seed))
+    return load_retriever("clip" if family == "siglip" else family, folder, **options)
 
 
 @functools.cache

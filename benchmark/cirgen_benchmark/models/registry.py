@@ -93,7 +93,7 @@ def _stock_model(family: str, kind: type[StockRetriever], files: ModelFiles) -> 
 
     loader = getattr(transformers, kind.stock_class)
     model, report = loader.from_pretrained(files.folder, dtype=torch.float32, output_loading_info=True)
-    missing = sorted({*report["missing_keys"], *(str(key) for key in report["mismatched_keys"])})
+    missing = sorted(report["missing_keys"])
     if missing:
         raise UserError(
             f"'{files.name}' lacks {len(missing)} weights that family '{family}' needs ({', '.join(missing)}); name a "

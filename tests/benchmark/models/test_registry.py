@@ -74,7 +74,7 @@ def test_a_tokenizer_of_another_model_is_found_out(checkpoint: Path) -> None:
 def test_where_a_model_lies_is_no_part_of_what_it_is(checkpoint: Path) -> None:
     here, there = load_retriever("clip", str(checkpoint)), tiny_retriever("clip")
     assert here.identity == there.identity
-    assert here.identity != tiny_retriever("clip", seed=1).identity
+    assert here.identity != tiny_retriever("clip", checkpoint_seed=1).identity
     assert here.identity != tiny_retriever("clip", target_pad=None).identity
     assert here.identity != tiny_retriever("combiner").identity
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from model_checks import perturb
 from PIL import Image
 from tiny_models import DEVIATION, MEAN, SIDE, TINY_FAMILIES, tiny_images, tiny_retriever, tiny_texts
 from torch import Tensor
@@ -70,23 +71,42 @@ def test_blip2_fuses_image_and_text_as_the_stock_model_does_for_matching() -> No
     torch.testing.assert_close(fused, stock.text_model_output.last_hidden_state[:, :32])
 
 
+def read_plainly(model: StockRetriever, fused: Tensor, tokens: Tokens) -> Tensor:
+    """The second pass as SPN4CIR's released code has it: without image, every place is treated as text."""
+    former = model.model.qformer
+    states = former.layernorm(torch.cat([fused, model.model.embeddings(input_ids=tokens["input_ids"])], dim=1))
+    seen = torch.cat([torch.ones(fused.shape[:2]), tokens["attention_mask"]], dim=1).bool()[:, None, None]
+    for layer in former.encoder.layer:
+        attention, width = layer.attention.attention, layer.attention.attention.attention_head_size
+        query, key, value = (
+            part(states).unflatten(-1, (-1, width)).transpose(1, 2)
+            for part in (attention.query, attention.key, attention.value)
+        )
+        weights = (query @ key.mT / width**0.5).masked_fill(~seen, float("-inf")).softmax(-1)
+        attended = layer.attention.output((weights @ value).transpose(1, 2).flatten(2), states)
+        states = layer.output(layer.intermediate(attended), attended)
+    return unit(model.model.text_projection(states[:, fused.shape[1]]))
+
+
 @torch.no_grad()
-def test_blip2_reads_fused_states_through_the_text_feed_forward_alone() -> None:
-    """As in SPN4CIR's released code, where a pass without image treats every place as text."""
+def test_a_blip2_query_is_the_first_text_token_read_after_the_fused_states() -> None:
     model = tiny_retriever("blip2")
-    model.prepare_stage_two()
     pixels, tokens = inputs_of(model)
     references = model.encode_references(pixels)
-    queries = model.compose(references, tokens)
+    fused, _ = model._fuse(references, tokens)
+    torch.testing.assert_close(model.compose(references, tokens), read_plainly(model, fused, tokens))
+
+
+@torch.no_grad()
+def test_the_fusing_pass_of_blip2_stays_as_stage_one_left_it() -> None:
+    model = tiny_retriever("blip2")
+    pixels, tokens = inputs_of(model)
+    references = model.encode_references(pixels)
+    before, _ = model._fuse(references, tokens)
+    model.prepare_stage_two()
     assert model.reader is not None
-    image_only = [p for name, p in model.reader.named_parameters() if "_query" in name or "crossattention" in name]
-    text_only = [p for name, p in model.reader.named_parameters() if ".intermediate." in name]
-    for parameter in image_only:
-        parameter.add_(1)
-    assert torch.equal(model.compose(references, tokens), queries)
-    for parameter in text_only:
-        parameter.add_(1)
-    assert not torch.allclose(model.compose(references, tokens), queries)
+    perturb(model.reader.parameters())
+    assert torch.equal(model._fuse(references, tokens)[0], before)
 
 
 @pytest.mark.parametrize(
