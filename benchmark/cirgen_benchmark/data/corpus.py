@@ -91,6 +91,10 @@ class Corpus:
         self._revision = revision
         self._originals = images
 
+    def of_split(self, split: str) -> Corpus:
+        """Return the same corpus with the triplets of another split."""
+        return Corpus(self.name, (split,), revision=self._revision, images=self._originals)
+
     @cached_property
     def images(self) -> CorpusImages:
         """Every picture of the corpus.

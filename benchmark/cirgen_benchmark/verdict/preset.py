@@ -90,6 +90,9 @@ class FashionIQQueries(Settings):
     root: Name | None = None
     gallery: Literal["original", "val_union"] = "original"
     reference: Literal["keep", "remove"] = "keep"
+    text: Literal["first_and_second", "second_and_first", "first", "second"] = "first_and_second"
+    capitalised: bool = False
+    """With one capital at the start of the text, as TG-CIR, BLIP4CIR and SPRC have it."""
     allow_missing: bool = False
 
 
@@ -101,21 +104,12 @@ class CIRRQueries(Settings):
     allow_missing: bool = False
 
 
-class CIRCOQueries(Settings):
-    """CIRCO val."""
-
-    kind: Literal["circo"] = "circo"
-    root: Name | None = None
-    allow_missing: bool = False
-
-
 Human = Annotated[WorldHuman | FilesHuman, Field(discriminator="kind")]
 Development = Annotated[
     WorldQueries | HoldoutQueries | CorpusQueries | FashionIQQueries | CIRRQueries, Field(discriminator="kind")
 ]
-Evaluation = Annotated[
-    WorldQueries | CorpusQueries | FashionIQQueries | CIRRQueries | CIRCOQueries, Field(discriminator="kind")
-]
+Evaluation = Annotated[WorldQueries | CorpusQueries | FashionIQQueries | CIRRQueries, Field(discriminator="kind")]
+Queries = WorldQueries | HoldoutQueries | CorpusQueries | FashionIQQueries | CIRRQueries
 
 
 class DataSettings(Settings):
@@ -210,6 +204,8 @@ class Preset(Settings):
     evaluation: Evaluation
     primary: Name = "recall@10"
     """End of the metric key that contrasts and curves are about."""
+    select_by: Name | None = None
+    """End of the metric key that chooses a step on the development set; `primary` by default."""
     stages: dict[Name, StageSettings]
     data: dict[Name, DataSettings]
     arms: dict[Name, ArmSettings] = Field(min_length=1)

@@ -32,7 +32,13 @@ class Estimate(NamedTuple):
     """Two-sided, against 0; meaningful for differences alone."""
 
 
-def estimate(values: Floats, clusters: NDArray[np.int64], seed: int = 0, draws: int = DRAWS) -> Estimate:
+def estimate(
+    values: Floats,
+    clusters: NDArray[np.int64],
+    weights: Floats | None = None,
+    seed: int = 0,
+    draws: int = DRAWS,
+) -> Estimate:
     """Estimate the mean of per-query values over seeds and queries.
 
     The deviations of the seeds' means are widened by sqrt(S / (S - 1)): resampling S seeds alone would understate
@@ -41,25 +47,29 @@ def estimate(values: Floats, clusters: NDArray[np.int64], seed: int = 0, draws: 
     Args:
         values: [S, Q], such as hits in per cent, or differences of hits of two arms.
         clusters: [Q] numbers from 0: queries of one reference have one number.
+        weights: [Q], where queries do not count alike, such as those of categories of unequal size.
         seed: of the bootstrap.
         draws: of the bootstrap.
     """
-    sizes = np.bincount(clusters).astype(np.float64)
-    sums = np.stack([np.bincount(clusters, weights=row) for row in _widened(values)]).astype(np.float64)
+    each = np.ones(values.shape[1]) if weights is None else weights
+    means = values @ each / each.sum()
+    sizes = np.bincount(clusters, weights=each).astype(np.float64)
+    widened = values + _widening(means)[:, None]
+    sums = np.stack([np.bincount(clusters, weights=row * each) for row in widened]).astype(np.float64)
     rng = np.random.default_rng(seed)
     chunks = [min(_CHUNK, draws - start) for start in range(0, draws, _CHUNK)]
     drawn = np.concatenate([_drawn(sums, sizes, rng, chunk) for chunk in chunks])
     low, high = np.percentile(drawn, (2.5, 97.5))
     beyond = min(float((drawn <= 0).mean()), float((drawn >= 0).mean()))
-    return Estimate(float(values.mean()), float(low), float(high), min(1.0, max(2 * beyond, 2 / draws)))
+    return Estimate(float(means.mean()), float(low), float(high), min(1.0, max(2 * beyond, 2 / draws)))
 
 
-def _widened(values: Floats) -> Floats:
-    seeds = len(values)
+def _widening(means: Floats) -> Floats:
+    """Return how far each seed's mean is moved away from the mean of all [S]."""
+    seeds = len(means)
     if seeds == 1:
-        return values
-    means = values.mean(axis=1, keepdims=True)
-    return np.asarray(values + (np.sqrt(seeds / (seeds - 1)) - 1) * (means - means.mean()))
+        return np.zeros(1)
+    return np.asarray((np.sqrt(seeds / (seeds - 1)) - 1) * (means - means.mean()))
 
 
 def _drawn(sums: Floats, sizes: Floats, rng: np.random.Generator, draws: int) -> Floats:

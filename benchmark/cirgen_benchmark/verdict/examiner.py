@@ -1,0 +1,106 @@
+"""Scores a retrieval model on a protocol: each picture is encoded once, each query composed once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cirgen.errors import UserError
+from cirgen.keys import digest
+from cirgen_benchmark.images import ImageCollection
+from cirgen_benchmark.models.base import Retriever
+from cirgen_benchmark.protocols.base import Features, Protocol, Query, Scores
+from cirgen_benchmark.training.features import EncodedImages, encode_collection, evaluating
+
+QUERY_BATCH = 256
+
+
+class Examiner:
+    """One protocol over the images that it names.
+
+    Args:
+        protocol: says what is asked, among what, and counts.
+        images: where the pictures are.
+        batch: pictures encoded at once.
+        cache: folder of encodings, kept between calls; without it they are in memory alone.
+    """
+
+    def __init__(
+        self, protocol: Protocol, images: ImageCollection, batch: int = 64, cache: Path | None = None
+    ) -> None:
+        self.protocol = protocol
+        self.images = images
+        self._batch = batch
+        self._cache = cache
+        self._ids = tuple(dict.fromkeys(_named(protocol)))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of what is asked, among which pictures."""
+        galleries = {
+            name: [self.images.content(one) for one in ids] for name, ids in self.protocol.galleries().items()
+        }
+        return digest(
+            "questions", self.protocol.name, galleries, {k: list(v) for k, v in self.protocol.queries().items()}
+        )
+
+    def value(self, metric: str, model: Retriever, encoded: EncodedImages | None = None) -> float:
+        """Return one metric of a model, in per cent.
+
+        Raises:
+            UserError: the protocol has no such metric.
+        """
+        metrics = self.scores(model, encoded or self.encode(model, keep=False)).metrics
+        return metrics[metric_key(metrics, metric)]
+
+    def encode(self, model: Retriever, keep: bool = True) -> EncodedImages:
+        """Encode every picture of galleries and references; with `keep`, into the cache, or out of it."""
+        folder = self._cache if keep else None
+        return encode_collection(model, self.images, self._ids, batch=self._batch, folder=folder)
+
+    def features(self, model: Retriever, encoded: EncodedImages) -> Features:
+        """Return the tensors that a features file would hold."""
+        galleries = {name: encoded.targets_of(ids).numpy() for name, ids in self.protocol.galleries().items()}
+        queries = {name: _composed(model, encoded, asked) for name, asked in self.protocol.queries().items()}
+        return {**galleries, **queries}
+
+    def scores(self, model: Retriever, encoded: EncodedImages | None = None) -> Scores:
+        """Score a model, whose pictures may be encoded already."""
+        return self.protocol.score(self.features(model, encoded or self.encode(model)))
+
+
+def metric_key(keys: Iterable[str], metric: str) -> str:
+    """Return the one key that a metric's name ends, such as `cirr.val.recall@10` for `recall@10`.
+
+    Raises:
+        UserError: there is none, or several.
+    """
+    every = list(keys)
+    found = [key for key in every if key.endswith(f".{metric}")]
+    if len(found) != 1:
+        raise UserError(f"'{metric}' is the end of {len(found)} metrics; take one of {', '.join(every)}.")
+    return found[0]
+
+
+def _named(protocol: Protocol) -> Iterable[str]:
+    for ids in protocol.galleries().values():
+        yield from ids
+    for queries in protocol.queries().values():
+        yield from (query.reference for query in queries)
+
+
+def _composed(model: Retriever, encoded: EncodedImages, queries: Sequence[Query]) -> NDArray[np.float32]:
+    device = next(model.parameters()).device
+    rows = []
+    with evaluating(model):
+        for start in range(0, len(queries), QUERY_BATCH):
+            asked = queries[start : start + QUERY_BATCH]
+            references = encoded.references_of(query.reference for query in asked).to(device)
+            tokens = {name: ids.to(device) for name, ids in model.tokenize([query.text for query in asked]).items()}
+            rows.append(model.compose(references, tokens).float().cpu())
+    return torch.cat(rows).numpy()

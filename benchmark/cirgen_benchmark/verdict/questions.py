@@ -1,0 +1,91 @@
+"""The sets that retrieval models are examined on: a preset's words for them, turned into protocols with images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cirgen.errors import UserError
+from cirgen.progress import Progress
+from cirgen.sources.base import Source
+from cirgen.sources.cirr import CIRR, CIRRSettings
+from cirgen.sources.fashioniq import FashionIQ, FashionIQSettings
+from cirgen_benchmark.data.corpus import Corpus
+from cirgen_benchmark.data.files import SourceImages
+from cirgen_benchmark.images import ImageCollection
+from cirgen_benchmark.protocols.base import Protocol
+from cirgen_benchmark.protocols.parts import Asked
+from cirgen_benchmark.protocols.registry import open_benchmark
+from cirgen_benchmark.protocols.retrieval import Retrieval
+from cirgen_benchmark.triplets import Triplet
+from cirgen_benchmark.verdict.mixture import Mixture, benchmark_root
+from cirgen_benchmark.verdict.preset import (
+    CIRRQueries,
+    CorpusQueries,
+    FashionIQQueries,
+    HoldoutQueries,
+    Queries,
+    WorldQueries,
+)
+from cirgen_benchmark.verdict.world import drawn_collection, world_queries
+
+Questions = tuple[Protocol, ImageCollection]
+WORLD_QUERY_SEED = 1
+"""Of the queries of development and evaluation: the same in every run, so that figures can be compared."""
+
+
+def questions(settings: Queries, mixture: Mixture, root: str | None, progress: Progress) -> Questions:
+    """Return the protocol that a preset names, and the images that it is about.
+
+    Raises:
+        UserError: a copy, an image or a split is missing.
+    """
+    if isinstance(settings, WorldQueries):
+        return _world(settings, progress)
+    if isinstance(settings, HoldoutQueries):
+        return _holdout(mixture)
+    if isinstance(settings, CorpusQueries):
+        return _split(mixture.judged, settings.split)
+    return _benchmark(settings, root)
+
+
+def _world(settings: WorldQueries, progress: Progress) -> Questions:
+    world = drawn_collection(settings.purpose, settings.level, settings.collection, settings.images, progress=progress)
+    queries = [
+        Asked(str(number), asked.reference, asked.text, (asked.target, *asked.positives))
+        for number, asked in enumerate(world_queries(world, settings.each, WORLD_QUERY_SEED))
+    ]
+    return Retrieval(f"world.{settings.purpose}", world.ids, queries), world.images
+
+
+def _holdout(mixture: Mixture) -> Questions:
+    kept = mixture.holdout
+    if not kept.development:
+        raise UserError("The holdout keeps no triplet; raise development.share.")
+    named = {name for triplet in (*kept.training, *kept.development) for name in (triplet.reference, triplet.target)}
+    asked = _asked((str(number), triplet) for number, triplet in enumerate(kept.development))
+    return Retrieval("holdout", sorted(named), asked), mixture.images
+
+
+def _split(corpus: Corpus, split: str) -> Questions:
+    held = corpus.of_split(split)
+    asked = _asked((row.triplet_id, row.triplet) for row in held.accepted)
+    return Retrieval(f"corpus.{split}", held.images.ids, asked), held.images
+
+
+def _asked(triplets: Iterable[tuple[str, Triplet]]) -> list[Asked]:
+    return [
+        Asked(name, triplet.reference, triplet.texts[0], (triplet.target, *triplet.positives))
+        for name, triplet in triplets
+    ]
+
+
+def _benchmark(settings: FashionIQQueries | CIRRQueries, root: str | None) -> Questions:
+    folder = benchmark_root(settings.root or root, settings.kind)
+    options = settings.model_dump(exclude={"kind", "root"})
+    return open_benchmark(settings.kind, "val", folder, **options), SourceImages.of(_source(settings, str(folder)))
+
+
+def _source(settings: FashionIQQueries | CIRRQueries, root: str) -> Source:
+    if isinstance(settings, FashionIQQueries):
+        return FashionIQ(FashionIQSettings(root=root, split="val", allow_missing=settings.allow_missing))
+    return CIRR(CIRRSettings(root=root, split="val", allow_missing=settings.allow_missing))

@@ -1,0 +1,177 @@
+"""What the arms of a preset came to, and what follows: figures with intervals, contrasts, curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cirgen_benchmark.protocols.figures import counted
+from cirgen_benchmark.verdict.preset import Preset
+from cirgen_benchmark.verdict.runner import At, Outcome
+from cirgen_benchmark.verdict.statistics import LEVEL, Estimate, contrast_weights, estimate, holm
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ArmResult:
+    """One arm over all seeds."""
+
+    arm: str
+    at: At
+    primary: Estimate
+    steps: tuple[int, ...]
+    """Of each seed: at which step."""
+    metrics: Mapping[str, float]
+    """Means over seeds, in per cent."""
+    human: float
+    """Triplets that its last stage trained on, mean over seeds."""
+    synthetic: float
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """The answer to one question, in points of the primary metric."""
+
+    name: str
+    question: str
+    at: At
+    difference: Estimate
+    p: float
+    """Corrected for the other primary contrasts (Holm) where this is one; as it is elsewhere."""
+    primary: bool
+
+    @property
+    def significant(self) -> bool:
+        """Whether the difference is there, at the 5 % level."""
+        return self.p < LEVEL
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """One arm of a curve at one value."""
+
+    curve: str
+    arm: str
+    value: float
+    at: At
+    primary: Estimate
+
+
+class Results:
+    """All outcomes of a preset.
+
+    Args:
+        preset: whose outcomes these are.
+        outcomes: every arm with every seed.
+    """
+
+    def __init__(self, preset: Preset, outcomes: Sequence[Outcome]) -> None:
+        self.preset = preset
+        self.outcomes = tuple(outcomes)
+        self._by_arm: dict[tuple[str, At], list[Outcome]] = {}
+        for outcome in outcomes:
+            self._by_arm.setdefault((outcome.arm.name, outcome.at), []).append(outcome)
+        self._counted = _counting(self.outcomes[0])
+        self._weights = _weights(self.outcomes[0])[self._counted]
+        self._clusters = _clusters(self.outcomes[0], self._counted)
+
+    @property
+    def queries(self) -> int:
+        """Queries that count."""
+        return len(self._weights)
+
+    @property
+    def references(self) -> int:
+        """Different references among them: the clusters of the bootstrap."""
+        return int(self._clusters.max()) + 1
+
+    def ats(self) -> tuple[At, ...]:
+        """Return at which steps arms were examined."""
+        return ("last", "best") if any(at == "best" for _, at in self._by_arm) else ("last",)
+
+    def arms(self) -> list[ArmResult]:
+        """Return the preset's own arms, each at its last and, where one was chosen, at its best step."""
+        return [self._arm(found) for (_, _), found in self._by_arm.items() if not found[0].arm.curve]
+
+    def contrasts(self) -> list[Contrast]:
+        """Return the preset's contrasts at the last step, then at the chosen one."""
+        return [contrast for at in self.ats() for contrast in self._contrasts(at)]
+
+    def curves(self) -> list[CurvePoint]:
+        """Return the points of the preset's curves."""
+        return [
+            CurvePoint(
+                found[0].arm.curve, found[0].arm.of, found[0].arm.value, at, self._estimate(self._values(found))
+            )
+            for (_, at), found in self._by_arm.items()
+            if found[0].arm.curve
+        ]
+
+    def verdict(self) -> Contrast | None:
+        """Return the contrast that the last sentence is about, at the last step."""
+        if self.preset.verdict is None:
+            return None
+        return next(c for c in self.contrasts() if c.name == self.preset.verdict and c.at == "last")
+
+    def _arm(self, found: Sequence[Outcome]) -> ArmResult:
+        metrics = {key: float(np.mean([one.metrics[key] for one in found])) for key in found[0].metrics}
+        human, synthetic = np.mean([one.triplets for one in found], axis=0)
+        return ArmResult(
+            found[0].arm.name, found[0].at, self._estimate(self._values(found)), tuple(one.step for one in found),
+            metrics, float(human), float(synthetic),
+        )  # fmt: skip
+
+    def _contrasts(self, at: At) -> list[Contrast]:
+        differences = {
+            name: self._difference(contrast_weights(c.plus, c.minus, c.interaction), at)
+            for name, c in self.preset.contrasts.items()
+        }
+        primary = {name: d.p for name, d in differences.items() if self.preset.contrasts[name].primary}
+        corrected = holm(primary)
+        return [
+            Contrast(
+                name, self.preset.contrasts[name].question, at, difference, corrected.get(name, difference.p),
+                self.preset.contrasts[name].primary,
+            )
+            for name, difference in differences.items()
+        ]  # fmt: skip
+
+    def _difference(self, weights: Mapping[str, float], at: At) -> Estimate:
+        total = sum(weight * self._values(self._examined(name, at)) for name, weight in weights.items())
+        return self._estimate(np.asarray(total))
+
+    def _examined(self, name: str, at: At) -> list[Outcome]:
+        """Return an arm's outcomes; one that trained nothing has its last step alone."""
+        return self._by_arm.get((name, at)) or self._by_arm[name, "last"]
+
+    def _values(self, found: Sequence[Outcome]) -> Floats:
+        """Return the primary metric [S, Q] of the queries that count, seeds in the preset's order."""
+        by_seed = {one.seed: one for one in found}
+        rows = [np.concatenate(list(by_seed[seed].primary.values.values())) for seed in self.preset.seeds]
+        return np.stack(rows)[:, self._counted]
+
+    def _estimate(self, values: Floats) -> Estimate:
+        return estimate(values, self._clusters, self._weights)
+
+
+def _counting(outcome: Outcome) -> NDArray[np.bool_]:
+    return np.asarray(~np.isnan(np.concatenate(list(outcome.primary.values.values()))))
+
+
+def _weights(outcome: Outcome) -> Floats:
+    """Return what each query counts for: parts, such as the categories of FashionIQ, count alike."""
+    parts = outcome.primary.values.values()
+    return np.concatenate([np.full(len(part), 1 / max(1, counted(part))) for part in parts])
+
+
+def _clusters(outcome: Outcome, counted: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Number the references of the queries that count, apart in each part [Q]."""
+    table = outcome.queries
+    names = list(zip(table["part"].to_pylist(), table["reference"].to_pylist(), strict=True))
+    kept = [name for name, counts in zip(names, counted, strict=True) if counts]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(kept))}
+    return np.array([numbers[name] for name in kept], dtype=np.int64)
