@@ -22,12 +22,13 @@ GATE_NAME = "run.gate"
 
 
 @contextmanager
-def hold(folder: Path, join: bool = False) -> Iterator[bool]:
+def hold(folder: Path, join: bool = False, *, joinable: bool = True) -> Iterator[bool]:
     """Hold a run folder; yields whether this process is the only one there.
 
     Args:
         folder: the run folder, made where there is none.
         join: work beside a process that is already there.
+        joinable: whether the command has an option to.
 
     Raises:
         UserError: another process works in the folder, and this one does not join; or it cannot be made.
@@ -35,7 +36,7 @@ def hold(folder: Path, join: bool = False) -> Iterator[bool]:
     _make(folder)
     with (folder / LOCK_NAME).open("a+", encoding="utf8") as file:
         with alone(folder / GATE_NAME):
-            first = _come_in(folder, file, join)
+            first = _come_in(folder, file, join, joinable)
         yield first
 
 
@@ -48,10 +49,10 @@ def _make(folder: Path) -> None:
         raise UserError(f"The folder {folder} cannot be made ({error.strerror}); give another --output.") from error
 
 
-def _come_in(folder: Path, file: TextIO, join: bool) -> bool:
+def _come_in(folder: Path, file: TextIO, join: bool, joinable: bool) -> bool:
     first = locked_at_once(file.fileno())
     if not first and not join:
-        raise UserError(_refusal(folder, file))
+        raise UserError(_refusal(folder, file, joinable))
     if first:
         file.truncate(0)
     file.write(f"{os.getpid()}\n")
@@ -60,10 +61,11 @@ def _come_in(folder: Path, file: TextIO, join: bool) -> bool:
     return first
 
 
-def _refusal(folder: Path, file: TextIO) -> str:
+def _refusal(folder: Path, file: TextIO, joinable: bool) -> str:
     import psutil
 
     file.seek(0)
     alive = [line for line in file.read().split() if psutil.pid_exists(int(line))]
     who = f"process {', '.join(alive)}" if alive else "another process"
-    return f"{folder} is in use by {who}; wait for it to end, or work beside it with --join."
+    otherwise = "work beside it with --join" if joinable else "give another --output"
+    return f"{folder} is in use by {who}; wait for it to end, or {otherwise}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,12 +97,18 @@ def work(run: Run, join: bool = False) -> Outcome:
 @contextmanager
 def stopping_cleanly(run: Run) -> Iterator[None]:
     """On Ctrl-C say what is saved and how to go on, and leave with 130."""
+    with told_how_to_go_on(lambda: any(run.store.shards(stage) for stage in run.store.stages())):
+        yield
+
+
+@contextmanager
+def told_how_to_go_on(begun: Callable[[], bool]) -> Iterator[None]:
+    """On Ctrl-C say whether something is saved, and the command that goes on, and leave with 130."""
     try:
         with insistent():
             yield
     except KeyboardInterrupt as error:
-        begun = any(run.store.shards(stage) for stage in run.store.stages())
-        done = "everything done so far is saved. To go on" if begun else "nothing was done yet. To begin again"
+        done = "everything done so far is saved. To go on" if begun() else "nothing was done yet. To begin again"
         typer.echo(f"\nStopped; {done}: {this_command()}", err=True)
         raise typer.Exit(INTERRUPTED) from error
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ACCEPTED, REJECTED, NEUTRAL, WINDOW = "#2f9e6e", "#d9624f", "#8b93a1", "#e0a93b"
 _INK = "#010203"  # stands for the page's text colour until the SVG is written
-_SIZE = (5.2, 2.7)  # inches: at 390 px the text is still 9 px high
+SIZE = (5.2, 2.7)  # inches: at 390 px the text is still 9 px high
 LONGEST_SHOWN = 40
 """Words; longer texts share the last bar."""
 BINS = 50
@@ -46,7 +46,7 @@ def word_plot(counts: Mapping[bool, Mapping[int, int]]) -> Markup:
     longest = min(max((n for by_length in counts.values() for n in by_length), default=1), LONGEST_SHOWN)
     lengths = np.arange(1, longest + 1)
     drawn: list[Markup] = []
-    with _canvas("words", drawn) as axes:
+    with canvas("words", drawn) as axes:
         bottom = np.zeros(longest)
         for is_accepted, color, label in ((True, ACCEPTED, "accepted"), (False, REJECTED, "rejected")):
             heights = _by_length(counts[is_accepted], longest)
@@ -85,7 +85,7 @@ def similarity_plot(
     highest = max(float(values.max()) for values, _, _ in shown)
     edges = np.linspace(lowest, max(highest, lowest + 0.01), BINS).tolist()
     drawn: list[Markup] = []
-    with _canvas("similarity", drawn) as axes:
+    with canvas("similarity", drawn) as axes:
         for window in windows:
             _shade(axes, window, lowest, edges[-1])
         for values, color, label in shown:
@@ -107,19 +107,20 @@ def _shade(axes: Axes, window: Window, lowest: float, highest: float) -> None:
 
 
 @contextmanager
-def _canvas(name: str, drawn: list[Markup]) -> Iterator[Axes]:
-    """Yield axes; what is drawn on them is appended to `drawn` as SVG."""
+def canvas(name: str, drawn: list[Markup], size: tuple[float, float] = SIZE) -> Iterator[Axes]:
+    """Yield axes; what is drawn on them is appended to `drawn` as SVG; `size` is in inches."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     inked = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
     settings: Any = {**dict.fromkeys(inked, _INK), "svg.fonttype": "none", "svg.hashsalt": name, "font.size": 9}
     with mpl.rc_context(settings):
-        figure = Figure(figsize=_SIZE)
+        figure = Figure(figsize=size)
         axes = figure.subplots()
         yield axes
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(frameon=False)
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, bbox_inches="tight", metadata={"Date": None})
     svg = text.getvalue()

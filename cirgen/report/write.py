@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from cirgen import __version__
@@ -23,6 +22,7 @@ from cirgen.publish.origins import (
 )
 from cirgen.report import similarities
 from cirgen.report.failures import failures, stage_rows
+from cirgen.report.page import render
 from cirgen.report.plots import similarity_plot, word_plot
 from cirgen.report.sample import Sample
 from cirgen.report.thumbnails import Thumbnails
@@ -49,10 +49,9 @@ def write_report(run: Run) -> None:
     if not run.verdicts.is_file():
         raise UserError(f"The run in {run.folder} has no verdicts to report yet; go on with `cirgen run`.")
     counts = count(run)
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"number": "{:,}".format, "percent": _percent, "duration": duration}
     with run.store.connect() as connection:
-        page = environment.from_string(TEMPLATE.read_text(encoding="utf8")).render(
+        page = render(
+            TEMPLATE,
             version=__version__,
             recipe=run.recipe,
             recipe_yaml=recipe_yaml(run).strip(),
@@ -118,16 +117,3 @@ def times(seconds: dict[str, float], counts: Counts) -> list[dict[str, Any]]:
         }
         for name in order
     ]
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as people say them."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
-
-
-def _percent(share: float) -> str:
-    return f"{share:.1%}"

@@ -16,7 +16,8 @@ from cirgen.publish.counts import count
 from cirgen.report.plots import Window, similarity_plot, word_plot
 from cirgen.report.sample import REJECTED_EACH, Sample
 from cirgen.report.similarities import filter_window, windows
-from cirgen.report.write import duration, times, write_report
+from cirgen.report.page import duration
+from cirgen.report.write import times, write_report
 from cirgen.run_folder import Run
 from cirgen.schemas import TRIPLET, VERDICT
 from cirgen.shards import write_rows

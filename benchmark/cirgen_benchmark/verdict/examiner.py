@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,9 +16,20 @@ from cirgen.keys import digest
 from cirgen_benchmark.images import ImageCollection
 from cirgen_benchmark.models.base import Retriever
 from cirgen_benchmark.protocols.base import Features, Protocol, Query, Scores
+from cirgen_benchmark.protocols.parts import GalleryProtocol, Opened
+from cirgen_benchmark.protocols.ranks import alphabetical, first
 from cirgen_benchmark.training.features import EncodedImages, encode_collection, evaluating
 
 QUERY_BATCH = 256
+
+
+class Found(NamedTuple):
+    """One query and the images that a model finds for it, the most similar first."""
+
+    reference: str
+    text: str
+    targets: tuple[str, ...]
+    top: tuple[str, ...]
 
 
 class Examiner:
@@ -72,6 +84,27 @@ class Examiner:
     def scores(self, model: Retriever, encoded: EncodedImages | None = None) -> Scores:
         """Score a model, whose pictures may be encoded already."""
         return self.protocol.score(self.features(model, encoded or self.encode(model)))
+
+    def tops(self, model: Retriever, encoded: EncodedImages, depth: int) -> list[Found]:
+        """Return what a model finds for every query, in the order of the protocol's table; references are left out.
+
+        Raises:
+            UserError: the queries of the protocol do not share a gallery.
+        """
+        if not isinstance(self.protocol, GalleryProtocol):
+            raise UserError(f"{self.protocol.name} has a gallery for each query; there is no list to show.")
+        opened, _, _ = self.protocol.opened(self.features(model, encoded), True)
+        return [found for part in opened for found in _found(part, depth)]
+
+
+def _found(opened: Opened, depth: int) -> list[Found]:
+    part = opened.part
+    lists = [rows for block in opened.search.blocks() for rows in first(block, depth, alphabetical(part.gallery))]
+    by_query = dict(zip(opened.answered.tolist(), lists, strict=True))
+    return [
+        Found(one.reference, one.text, one.targets, tuple(part.gallery[row] for row in by_query.get(place, ())))
+        for place, one in enumerate(part.asked)
+    ]
 
 
 def metric_key(keys: Iterable[str], metric: str) -> str:

@@ -214,6 +214,11 @@ class Preset(Settings):
     """The contrast that the last sentence is about; without one the report ends in figures."""
     curves: dict[Name, CurveSettings] = Field(default_factory=dict)
 
+    @property
+    def selects_on_reported_split(self) -> bool:
+        """Whether steps are chosen on the very queries that are reported, as the paper's released code does."""
+        return self.development == self.evaluation
+
     @model_validator(mode="after")
     def _names(self) -> Preset:
         problems = list(self._unknown())

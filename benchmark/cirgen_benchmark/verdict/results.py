@@ -89,6 +89,10 @@ class Results:
         """Different references among them: the clusters of the bootstrap."""
         return int(self._clusters.max()) + 1
 
+    def first(self, arm: str) -> Outcome:
+        """Return what an arm came to with the first seed, at its last step."""
+        return next(one for one in self._by_arm[arm, "last"] if one.seed == self.preset.seeds[0])
+
     def ats(self) -> tuple[At, ...]:
         """Return at which steps arms were examined."""
         return ("last", "best") if any(at == "best" for _, at in self._by_arm) else ("last",)

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from cirgen.keys import digest
 from cirgen.progress import Progress
+from cirgen_benchmark.images import ImageCollection
 from cirgen_benchmark.models.base import Retriever
 from cirgen_benchmark.models.weights import content
 from cirgen_benchmark.protocols.base import Scores
@@ -21,7 +22,7 @@ from cirgen_benchmark.training.features import EncodedImages
 from cirgen_benchmark.training.provenance import code_version
 from cirgen_benchmark.training.trainer import Trained, load_trained, train
 from cirgen_benchmark.triplets import Triplet
-from cirgen_benchmark.verdict.examiner import Examiner, metric_key
+from cirgen_benchmark.verdict.examiner import Examiner, Found, metric_key
 from cirgen_benchmark.verdict.halves import HalfQuery
 from cirgen_benchmark.verdict.mixture import Mixture
 from cirgen_benchmark.verdict.plan import PlannedArm, PlannedStep
@@ -88,6 +89,11 @@ class Runner:
         self._folder = folder
         self._progress = progress
 
+    @property
+    def evaluated_images(self) -> ImageCollection:
+        """The images of the evaluation set."""
+        return self._evaluation.images
+
     def outcomes(self, arm: PlannedArm, seed: int) -> list[Outcome]:
         """Train one arm with one seed, or find it trained, and examine it at its last and at its best step.
 
@@ -109,6 +115,12 @@ class Runner:
                 encoded = self._evaluation.encode(model)
             found.append(self._outcome(arm, seed, at, step, self._evaluation.scores(model, encoded), stages))
         return found
+
+    def tops(self, arm: PlannedArm, seed: int, depth: int) -> list[Found]:
+        """Return what an arm that is trained finds for every query, its references left out, at its last step."""
+        model = self._fresh(arm)
+        self._train(model, arm, seed)
+        return self._evaluation.tops(model, self._evaluation.encode(model), depth)
 
     def _outcome(
         self, arm: PlannedArm, seed: int, at: At, step: int, scores: Scores, stages: Sequence[_Stage]

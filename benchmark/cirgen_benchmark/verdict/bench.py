@@ -1,0 +1,133 @@
+"""Does training on a corpus help? Trains every arm of a preset, and writes what follows.
+
+OUTPUT/preset.yaml       the preset with every default
+OUTPUT/bench.json        every figure
+OUTPUT/report.html       the same to look at, with queries and what was found
+OUTPUT/queries.parquet   ranks of every query, arm, seed and step
+OUTPUT/work/             trained weights and encoded images; the same command finds them again
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from cirgen import yaml_text
+from cirgen.devices import pick_device
+from cirgen.progress import Progress, Silent
+from cirgen.settings_file import Shelf, load_settings
+from cirgen.shards import atomic_path, write_text
+from cirgen_benchmark.data.corpus import Corpus
+from cirgen_benchmark.models.base import Retriever
+from cirgen_benchmark.models.registry import load_retriever
+from cirgen_benchmark.models.weights import load_saved
+from cirgen_benchmark.verdict.examiner import Examiner
+from cirgen_benchmark.verdict.mixture import Mixture
+from cirgen_benchmark.verdict.plan import planned
+from cirgen_benchmark.verdict.preset import BaseSettings, Preset, Queries
+from cirgen_benchmark.verdict.questions import questions
+from cirgen_benchmark.verdict.record import record
+from cirgen_benchmark.verdict.report import write_report
+from cirgen_benchmark.verdict.results import Results
+from cirgen_benchmark.verdict.runner import Outcome, Runner
+
+PRESETS = Shelf("presets", "preset", "cirgen presets ls")
+
+
+def load_preset(path_or_name: str, overrides: Sequence[str] = ()) -> Preset:
+    """Read a preset.
+
+    Args:
+        path_or_name: a file, or the name of a shipped preset.
+        overrides: `key.path=value`.
+
+    Raises:
+        UserError: there is no such preset, or every mistake of it.
+    """
+    return load_settings(PRESETS.find(path_or_name), Preset, PRESETS.noun, overrides).settings
+
+
+def bench(
+    corpus: str | Path,
+    preset: Preset,
+    output: Path,
+    *,
+    images: str | Path | None = None,
+    model: Retriever | None = None,
+    progress: Progress | None = None,
+) -> Results:
+    """Judge a corpus; goes on where an earlier call with the same arguments stopped.
+
+    Args:
+        corpus: dataset folder that `cirgen run` wrote, or a repository on the Hub.
+        preset: what is trained and asked.
+        output: folder for what follows.
+        images: folder of the corpus's original images, where it goes without them.
+        model: instead of the preset's base model; any object with the interface of `models.base.Retriever`.
+        progress: where arms and steps are shown.
+
+    Raises:
+        UserError: something that the preset needs is not there.
+    """
+    progress = progress or Silent()
+    write_text(output / "preset.yaml", yaml_text.write_yaml(preset.model_dump(mode="json")))
+    runner, mixture = _runner(Corpus(corpus, preset.splits, images=images), preset, output, model, progress)
+    results = Results(preset, list(_outcomes(runner, preset, progress)))
+    _write_queries(output / "queries.parquet", results.outcomes)
+    found = record(results, str(corpus), mixture.fingerprints)
+    write_text(output / "bench.json", json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    write_report(output / "report.html", results, runner, str(corpus))
+    return results
+
+
+def _runner(
+    corpus: Corpus, preset: Preset, output: Path, model: Retriever | None, progress: Progress
+) -> tuple[Runner, Mixture]:
+    mixture = Mixture(preset, corpus)
+    work = output / "work"
+
+    def examiner(settings: Queries) -> Examiner:
+        protocol, images = questions(settings, mixture, preset.root, progress)
+        return Examiner(protocol, images, preset.base.encode_batch, work / "encoded")
+
+    evaluation = examiner(preset.evaluation)
+    development = examiner(preset.development) if preset.development else None
+    base = model or _base(preset.base)
+    return Runner(preset, mixture, base, development, evaluation, work, progress), mixture
+
+
+def _base(settings: BaseSettings) -> Retriever:
+    device = pick_device(settings.device)
+    if settings.weights is not None:
+        return load_saved(Path(settings.weights)).to(device)
+    return load_retriever(settings.family, settings.model, settings.revision).to(device)
+
+
+def _outcomes(runner: Runner, preset: Preset, progress: Progress) -> Iterator[Outcome]:
+    arms = planned(preset)
+    with progress.step("train and examine arms", len(preset.seeds) * len(arms)) as step:
+        for seed in preset.seeds:
+            for arm in arms:
+                yield from runner.outcomes(arm, seed)
+                step.advance(arm=arm.name)
+
+
+def _write_queries(path: Path, outcomes: Sequence[Outcome]) -> None:
+    import pyarrow.parquet as pq
+
+    tables = [_labelled(outcome) for outcome in outcomes]
+    with atomic_path(path) as temporary:
+        pq.write_table(pa.concat_tables(tables), temporary, compression="zstd")
+
+
+def _labelled(outcome: Outcome) -> pa.Table:
+    rows = len(outcome.queries)
+    labels = {
+        "arm": pa.array([outcome.arm.name] * rows).dictionary_encode(),
+        "seed": pa.array([outcome.seed] * rows, pa.int32()),
+        "at": pa.array([outcome.at] * rows).dictionary_encode(),
+    }
+    return pa.table({**labels, **{name: outcome.queries[name] for name in outcome.queries.column_names}})

@@ -1,0 +1,45 @@
+"""bench.json: every figure of a verdict with what it was measured on, for programs and for committing."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import torch
+import transformers
+
+from cirgen import __version__
+from cirgen_benchmark.training.provenance import code_version
+from cirgen_benchmark.verdict.results import Results
+from cirgen_benchmark.verdict.statistics import DRAWS
+from cirgen_benchmark.verdict.words import sentence
+
+
+def record(results: Results, corpus: str, fingerprints: dict[str, str]) -> dict[str, Any]:
+    """Return plain data: the sentence, arms, contrasts and curves, per cent and points."""
+    preset = results.preset
+    return {
+        "verdict": sentence(results),
+        "indicative": preset.indicative,
+        "corpus": corpus,
+        "corpora": fingerprints,
+        "metric": preset.primary,
+        "seeds": list(preset.seeds),
+        "queries": results.queries,
+        "references": results.references,
+        "selected_on_reported_split": preset.selects_on_reported_split,
+        "intervals": f"95 %, crossed bootstrap over seeds and references, {DRAWS:,} draws",
+        "arms": [{**asdict(arm), "primary": arm.primary._asdict()} for arm in results.arms()],
+        "contrasts": [
+            {**asdict(one), "difference": one.difference._asdict(), "significant": one.significant}
+            for one in results.contrasts()
+        ],
+        "curves": [{**asdict(point), "primary": point.primary._asdict()} for point in results.curves()],
+        "preset": preset.model_dump(mode="json"),
+        "versions": {
+            "cirgen": __version__,
+            "code": code_version(),
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+        },
+    }

@@ -1,0 +1,42 @@
+"""A verdict in a terminal of 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.table import Table
+
+from cirgen_benchmark.verdict.results import ArmResult, Contrast, Results
+from cirgen_benchmark.verdict.words import per_cent, points
+
+AT = {"last": "last step", "best": "step chosen on development"}
+
+
+def tables(results: Results) -> Iterator[Table]:
+    """Yield the arms, then the contrasts."""
+    yield _arms(results)
+    if results.preset.contrasts:
+        yield _contrasts(results.contrasts())
+
+
+def _arms(results: Results) -> Table:
+    table = Table("arm", box=None, pad_edge=False, title=f"{results.preset.primary}, per cent", title_justify="left")
+    for at in results.ats():
+        table.add_column(AT[at], justify="right")
+    table.add_column("triplets", justify="right")
+    by_name: dict[str, dict[str, ArmResult]] = {}
+    for arm in results.arms():
+        by_name.setdefault(arm.arm, {})[arm.at] = arm
+    for name, found in by_name.items():
+        figures = [per_cent(found[at].primary) if at in found else "" for at in results.ats()]
+        table.add_row(name, *figures, f"{found['last'].human:,.0f} + {found['last'].synthetic:,.0f}")
+    return table
+
+
+def _contrasts(contrasts: list[Contrast]) -> Table:
+    table = Table("question", "at", box=None, pad_edge=False, title="Contrasts", title_justify="left")
+    table.add_column("difference", justify="right")
+    table.add_column("p", justify="right")
+    for one in contrasts:
+        table.add_row(one.question, one.at, points(one.difference), f"{one.p:.4f}{'*' if one.significant else ''}")
+    return table

@@ -1,0 +1,66 @@
+"""`cirgen bench`: does training on a corpus help?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cirgen.cli.options import JsonOption
+from cirgen.cli.session import told_how_to_go_on
+
+
+def bench(
+    corpus: Annotated[str, typer.Argument(help="Dataset folder (RUN/dataset), or a repository on the Hub.")],
+    preset: Annotated[str, typer.Option(help="Preset file, or the name of a shipped one (cirgen presets ls).")],
+    root: Annotated[
+        Path | None, typer.Option(help="Your copy of FashionIQ or CIRR, where the preset reads one.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the corpus's original images, where it goes without them.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder; runs/bench/CORPUS-PRESET by default.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a field of the preset; may be given again."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a retrieval model with and without a corpus, and say whether it helps.
+
+    What is trained is kept: give the same command to go on after a crash.
+
+    Example: cirgen bench runs/demo/dataset --preset demo
+    """
+    from rich.console import Console
+
+    from cirgen.cli.quiet import quieten_transformers
+    from cirgen.lock import hold
+    from cirgen.progress import to_stderr
+    from cirgen_benchmark.verdict.bench import bench as judge
+    from cirgen_benchmark.verdict.bench import load_preset
+    from cirgen_benchmark.verdict.table import tables
+    from cirgen_benchmark.verdict.words import sentence
+
+    chosen = load_preset(preset, [*(settings or ()), *([f"root={root}"] if root else ())])
+    folder = output or Path("runs") / "bench" / f"{_name(corpus)}-{chosen.name}"
+    with told_how_to_go_on((folder / "work").is_dir), hold(folder, joinable=False):
+        quieten_transformers()
+        results = judge(corpus, chosen, folder, images=images, progress=to_stderr())
+    if as_json:
+        typer.echo(json.dumps(json.loads((folder / "bench.json").read_text(encoding="utf8")), indent=2))
+        return
+    console = Console()
+    for table in tables(results):
+        console.print(table)
+        console.print()
+    console.print(sentence(results), highlight=False)
+    console.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
+
+
+def _name(corpus: str) -> str:
+    """Name a corpus by its run, or by its repository."""
+    path = Path(corpus)
+    return path.resolve().parent.name if path.name == "dataset" else path.name
