@@ -41,6 +41,7 @@ class Bank:
     Args:
         rows: [M, d] or [M, T, d].
         triplets: whose references and targets are the first rows.
+        places: the row of each picture of the triplets, -1 where it is none.
         settings: of the bank.
         groups: the group of near duplicates of each row, [M], where such are masked.
         seed: of sampled negatives.
@@ -50,12 +51,14 @@ class Bank:
         self,
         rows: BankRows,
         triplets: IndexedTriplets,
+        places: Numbers,
         settings: BankSettings,
         groups: Sequence[str] | None = None,
         seed: int = 0,
     ) -> None:
         self.rows = rows
         self._triplets = triplets
+        self._places = places
         self._settings = settings
         self._seed = seed
         self._group_of = groups
@@ -81,8 +84,8 @@ class Bank:
         found: list[Numbers] = [np.empty(0, dtype=np.int64)]
         target = int(self._triplets.targets[triplet])
         if self._settings.mask_positives:
-            positives = self._triplets.positives[triplet]
-            found.append(positives[positives < len(self)])
+            positives = self._places[self._triplets.positives[triplet]]
+            found.append(positives[positives >= 0])
         if self._group_of is not None and self._members is not None:
             found.append(self._members[self._group_of[target]])
         rows = np.unique(np.concatenate(found))
@@ -107,6 +110,7 @@ def build_bank(
     extra: Sequence[str] = (),
     extra_encoded: EncodedImages | None = None,
     file: Path | None = None,
+    write: bool = True,
     seed: int = 0,
 ) -> Bank:
     """Gather the bank of some triplets.
@@ -119,6 +123,7 @@ def build_bank(
         extra: images that no triplet names; those whose picture is a row already add none.
         extra_encoded: holds them; without it `encoded` does.
         file: where a bank on disk is written, anew.
+        write: False reads the file that another process has just written.
         seed: of sampled negatives.
     """
     contents = triplets.pictures.contents[: triplets.named]
@@ -128,9 +133,11 @@ def build_bank(
     if further:
         held = extra_encoded or encoded
         sources.append((held.targets, held.rows_of(further)))
-    rows = _gathered(sources, settings, file)
+    rows = _gathered(sources, settings, file, write)
     groups = [images.group(name) for name in (*ids, *further)] if settings.mask_groups else None
-    return Bank(rows, triplets, settings, groups, seed)
+    row_of = {content: row for row, content in enumerate((*contents, *map(images.content, further)))}
+    places = np.array([row_of.get(content, -1) for content in triplets.pictures.contents], dtype=np.int64)
+    return Bank(rows, triplets, places, settings, groups, seed)
 
 
 def _distinct(names: Sequence[str], images: ImageCollection, known: Sequence[str]) -> list[str]:
@@ -145,7 +152,9 @@ def _distinct(names: Sequence[str], images: ImageCollection, known: Sequence[str
     return found
 
 
-def _gathered(sources: Sequence[tuple[Tensor, Numbers]], settings: BankSettings, file: Path | None) -> BankRows:
+def _gathered(
+    sources: Sequence[tuple[Tensor, Numbers]], settings: BankSettings, file: Path | None, write: bool
+) -> BankRows:
     """Copy the rows of all sources into one array, some at a time."""
     shape = (sum(len(rows) for _, rows in sources), *sources[0][0].shape[1:])
     if not settings.on_disk:
@@ -154,10 +163,11 @@ def _gathered(sources: Sequence[tuple[Tensor, Numbers]], settings: BankSettings,
         return torch.from_numpy(memory)
     if file is None:
         raise ValueError("a bank on disk needs a file")
-    with atomic_path(file) as temporary:
-        mapped = np.lib.format.open_memmap(temporary, "w+", np.dtype(settings.dtype), shape)
-        _copy(sources, mapped)
-        mapped.flush()
+    if write:
+        with atomic_path(file) as temporary:
+            mapped = np.lib.format.open_memmap(temporary, "w+", np.dtype(settings.dtype), shape)
+            _copy(sources, mapped)
+            mapped.flush()
     found: BankRows = np.load(file, mmap_mode="r")
     return found
 

@@ -212,7 +212,7 @@ class _BankLosses(torch.autograd.Function):
         away = (found.expected - found.positive) / scale  # d loss_i / d q_i, [B, d]
         ctx.save_for_backward(away, -(queries * away).sum(dim=1) / scale)
         ctx.temperature_type = temperature.dtype  # type: ignore[attr-defined]
-        return found.log_sum - (queries * found.positive).sum(dim=1) / scale
+        return found.losses
 
     @staticmethod
     @once_differentiable
@@ -225,8 +225,8 @@ class _BankLosses(torch.autograd.Function):
 class _Found(NamedTuple):
     """What one pass over the bank finds."""
 
-    log_sum: Tensor
-    """log sum_k exp(q . T_k / tau), [B]."""
+    losses: Tensor
+    """log sum_k exp(q . T_k / tau) - q . T_y / tau, [B]."""
     expected: Tensor
     """sum_k p_k T_k, [B, d]."""
     positive: Tensor
@@ -237,12 +237,12 @@ def _one_pass(queries: Tensor, temperature: Tensor, rows: _Rows, select: _Select
     highest = queries.new_full((len(queries),), torch.finfo(queries.dtype).min)
     total = torch.zeros_like(highest)
     weighted = torch.zeros_like(queries)
-    positive = torch.zeros_like(queries)
+    positive, own = torch.zeros_like(queries), torch.zeros_like(highest)
     scaled = queries / temperature
     for start, chunk in rows:
         logits, nearest = _logits(scaled, chunk)
         mine, places = select.positives(start, start + len(chunk))
-        positive[mine] = _vectors(chunk, nearest, mine, places)
+        positive[mine], own[mine] = _vectors(chunk, nearest, mine, places), logits[mine, places]
         logits = select.mask(logits, start)
         higher = torch.maximum(highest, logits.amax(dim=1))
         shrink = torch.exp(highest - higher)
@@ -250,7 +250,7 @@ def _one_pass(queries: Tensor, temperature: Tensor, rows: _Rows, select: _Select
         total = total * shrink + weights.sum(dim=1)
         weighted = weighted * shrink[:, None] + _weighted_rows(weights, chunk, nearest)
         highest = higher
-    return _Found(highest + torch.log(total), weighted / total[:, None], positive)
+    return _Found(torch.log(total) + (highest - own), weighted / total[:, None], positive)
 
 
 def _logits(scaled: Tensor, chunk: Tensor) -> tuple[Tensor, Tensor | None]:

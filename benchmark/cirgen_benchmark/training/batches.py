@@ -62,7 +62,7 @@ class Batches:
         share = settings.batch // settings.accumulate // processes
         self._own = slice(process * share, (process + 1) * share)
         self._epoch = lru_cache(maxsize=1)(self._drawn)
-        self.steps_per_epoch = triplets // settings.batch
+        self.steps_per_epoch = steps_per_epoch(triplets, settings)
         self.steps = settings.steps or (settings.epochs or 0) * self.steps_per_epoch
 
     def parts(self, step: int) -> Iterator[Part]:
@@ -77,6 +77,11 @@ class Batches:
     def _drawn(self, epoch: int) -> tuple[Numbers, NDArray[np.float64]]:
         order = np.random.default_rng([self._seed, ORDER, epoch]).permutation(self._triplets)
         return order, np.random.default_rng([self._seed, TEXT, epoch]).random(self._triplets)
+
+
+def steps_per_epoch(triplets: int, settings: StageSettings) -> int:
+    """Return the optimiser steps of one pass over the triplets."""
+    return triplets // settings.batch
 
 
 def _check(triplets: int, settings: StageSettings, processes: int) -> None:

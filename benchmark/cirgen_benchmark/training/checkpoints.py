@@ -3,6 +3,7 @@
     provenance.json          what is trained from what, by which code; written first
     step-000120.safetensors  the trained parameters and the temperature after so many steps
     checkpoint.safetensors   while it trains: parameters, optimiser, losses, history of the last checkpoint
+    bank.npy                 while it trains: the bank, where it is on disk
     result.json              once it is finished, which removes the checkpoint
 
 Each file appears under its name when it is whole. Weights of a step that no checkpoint counts yet are written again
@@ -13,7 +14,8 @@ random generator has to be kept: each step seeds its own (`batches`).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,12 +27,15 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from cirgen.errors import UserError
+from cirgen.file_locks import exclusive
 from cirgen.shards import atomic_path, write_text
 
 TEMPERATURE = "temperature"
 PROVENANCE_FILE = "provenance.json"
 CHECKPOINT_FILE = "checkpoint.safetensors"
 RESULT_FILE = "result.json"
+BANK_FILE = "bank.npy"
+LOCK_FILE = "stage.lock"
 Parameters = Mapping[str, nn.Parameter]
 """What is trained, by name, the temperature included."""
 
@@ -72,10 +77,20 @@ class StageFolder:
         self._keep_all = keep_all
         self._check()
 
-    def begin(self) -> None:
-        """Claim the folder for this provenance."""
-        if not (self.path / PROVENANCE_FILE).exists():
-            write_text(self.path / PROVENANCE_FILE, _pretty(self._provenance))
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Claim the folder for this provenance, and hold it for this process alone.
+
+        Raises:
+            UserError: another process trains in it.
+        """
+        with exclusive(self.path / LOCK_FILE) as alone:
+            if not alone:
+                raise UserError(f"Another process trains in {self.path}; wait for it, or name another folder.")
+            self._check()
+            if not (self.path / PROVENANCE_FILE).exists():
+                write_text(self.path / PROVENANCE_FILE, _pretty(self._provenance))
+            yield
 
     def weights_file(self, step: int) -> Path:
         """Return the file of the weights after so many steps."""
@@ -121,28 +136,34 @@ class StageFolder:
         self._clean_up(state)
         return state
 
+    def remove_later_weights(self, step: int) -> None:
+        """Remove the weights of steps after one: what a killed process wrote and nobody counts on."""
+        for number, path in self.weights_files().items():
+            if number > step:
+                path.unlink(missing_ok=True)
+
     def _clean_up(self, state: State) -> None:
-        (self.path / CHECKPOINT_FILE).unlink(missing_ok=True)
+        for name in (CHECKPOINT_FILE, BANK_FILE):
+            (self.path / name).unlink(missing_ok=True)
         self._remove_weights(state)
 
     def _remove_weights(self, state: State) -> None:
-        """Remove the weights of steps that are not done, and of looks that are not the best."""
+        """Remove the weights of looks that are not the best."""
         for step, path in self.weights_files().items():
-            if step > state.step or not (self._keep_all or step in (state.best, state.step)):
+            if not (self._keep_all or step in (state.best, state.step)):
                 path.unlink(missing_ok=True)
 
     def _check(self) -> None:
         path = self.path / PROVENANCE_FILE
         if not path.exists():
             return
-        found = json.loads(path.read_text(encoding="utf8"))
-        differing = sorted(
-            name for name in {*found, *self._provenance} if found.get(name) != self._provenance.get(name)
-        )
-        if differing:
+        there, here = _leaves(json.loads(path.read_text(encoding="utf8"))), _leaves(self._provenance)
+        names = sorted(name for name in there.keys() | here.keys() if there.get(name) != here.get(name))
+        if names:
+            shown = "; ".join(f"{name}: {there.get(name)} there, {here.get(name)} here" for name in names)
             raise UserError(
-                f"{self.path} holds a stage that was trained otherwise ({', '.join(differing)} differ; its own are in "
-                f"{PROVENANCE_FILE}); name another folder, or remove this one to train anew."
+                f"{self.path} holds a stage that was trained otherwise ({shown}); name another folder, or remove this "
+                "one to train anew."
             )
 
 
@@ -215,6 +236,17 @@ def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         about: dict[str, Any] = json.loads(file.metadata()["about"])
     return tensors, about
+
+
+def _leaves(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested fields by their dotted names."""
+    found: dict[str, Any] = {}
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            found |= _leaves(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = value
+    return found
 
 
 def _pretty(fields: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from cirgen.progress import Progress
 from cirgen_benchmark.images import ImageCollection
 from cirgen_benchmark.models.base import Retriever
 from cirgen_benchmark.training.bank import Bank, Compared, build_bank
+from cirgen_benchmark.training.bank_loss import BankRows
 from cirgen_benchmark.training.batches import Batches, Part
 from cirgen_benchmark.training.features import EncodedImages, encode_collection
 from cirgen_benchmark.training.indexed import IndexedTriplets
@@ -88,6 +89,11 @@ class Inputs:
                 None if self.bank is None else _on(self._device, self.bank.compared(part)),
             )
 
+    def bank_rows(self) -> BankRows | None:
+        """Return the rows of the bank, on the device unless they are on disk; None where there is no bank."""
+        rows = None if self.bank is None else self.bank.rows
+        return rows.to(self._device) if isinstance(rows, Tensor) else rows
+
     def _parts(self, first_step: int) -> Iterable[Part]:
         steps = range(first_step, self._batches.steps)
         return chain.from_iterable(self._batches.parts(step) for step in steps)
@@ -127,6 +133,7 @@ class Inputs:
             extra=extra,
             extra_encoded=further,
             file=file,
+            write=self._process == 0,
             seed=self._material.seed,
         )
 

@@ -38,6 +38,7 @@ class Looks:
     """When the development set is looked at, and what is kept."""
 
     evaluate: Evaluate | None
+    """None looks at nothing; weights are kept all the same, where all are."""
     every: int
     """Steps."""
     keep_all: bool
@@ -113,6 +114,8 @@ class Loop:
     def _resumed(self) -> int:
         state = self._folder.read_checkpoint(self._parameters, self._optimiser)
         self._accelerator.wait_for_everyone()
+        if self._accelerator.is_main_process:
+            self._folder.remove_later_weights(state.step if state else 0)
         if state is None:
             return 0
         self._log = _Log(list(state.losses), list(state.history))

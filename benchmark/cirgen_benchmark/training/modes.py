@@ -24,8 +24,8 @@ def trainable(model: Retriever, parameters: Iterable[nn.Parameter], settings: St
     """
     flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     train_only(model, parameters)
-    set_mode(model, settings)
     switched = _switch_on(model) if settings.checkpoint_activations else []
+    _set_mode(model, settings)
     try:
         yield
     finally:
@@ -36,14 +36,13 @@ def trainable(model: Retriever, parameters: Iterable[nn.Parameter], settings: St
         model.eval()
 
 
-def set_mode(model: Retriever, settings: StageSettings) -> None:
-    """Set dropout as the settings say."""
+def _set_mode(model: Retriever, settings: StageSettings) -> None:
     model.train(settings.mode == "train")
     for module in model.modules():
         if isinstance(module, _BatchNorm):
             module.eval()
-        elif settings.checkpoint_activations and getattr(module, "gradient_checkpointing", None) is not None:
-            # transformers checkpoints in training mode alone; the flag of a layer itself does not reach its dropout
+        elif getattr(module, "gradient_checkpointing", False):
+            # transformers checkpoints in training mode alone; a layer's own flag does not reach the dropout inside it
             module.training = True
 
 

@@ -75,6 +75,19 @@ class StageSettings(Settings):
     def _length(self) -> StageSettings:
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("give either epochs or steps")
-        if self.loss == "bank" and self.trains == "all":
+        return self
+
+    @model_validator(mode="after")
+    def _loss_of(self) -> StageSettings:
+        if self.loss == "in_batch":
+            if self.bank != BankSettings():
+                raise ValueError("bank settings need loss: bank; the in-batch loss has none")
+            return self
+        if self.trains == "all":
             raise ValueError("a static bank is exact only with a frozen target side; set trains: query")
+        if self.both_directions or self.hard_negatives or self.mask_duplicates:
+            raise ValueError(
+                "both_directions, hard_negatives and mask_duplicates are of the in-batch loss; the bank has every "
+                "image as a negative, and masks of its own"
+            )
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -17,8 +18,15 @@ from cirgen.errors import UserError
 from cirgen.progress import Progress, Silent
 from cirgen_benchmark.images import ImageCollection
 from cirgen_benchmark.models.base import Retriever
-from cirgen_benchmark.training.batches import Batches
-from cirgen_benchmark.training.checkpoints import TEMPERATURE, StageFolder, State, load_parameters, read_weights
+from cirgen_benchmark.training.batches import Batches, steps_per_epoch
+from cirgen_benchmark.training.checkpoints import (
+    BANK_FILE,
+    TEMPERATURE,
+    StageFolder,
+    State,
+    load_parameters,
+    read_weights,
+)
 from cirgen_benchmark.training.features import EncodedImages
 from cirgen_benchmark.training.fingerprints import encoder_hash
 from cirgen_benchmark.training.indexed import index_triplets
@@ -110,7 +118,7 @@ def train(
     state = files.read_result()
     if state is None:
         material = Material(table, images, settings, seed, extra, _checked(encoded, own["encoder"], settings), cache)
-        looks = (evaluate, snapshots)
+        looks = Looks(evaluate, settings.evaluate_every or steps_per_epoch(len(table), settings), snapshots)
         with trainable(model, weights.values(), settings):
             state = _run(model, weights, material, files, looks, progress or Silent(), checkpoint_every_seconds)
     return _outcome(model, settings, files, state)
@@ -121,7 +129,7 @@ def _run(
     weights: Mapping[str, nn.Parameter],
     material: Material,
     files: StageFolder,
-    looks: tuple[Evaluate | None, bool],
+    looks: Looks,
     progress: Progress,
     every_seconds: float,
 ) -> State:
@@ -131,29 +139,15 @@ def _run(
     settings = material.settings
     batches = Batches(len(material.triplets), settings, material.seed, processes, process)
     model.to(accelerator.device)
-    if accelerator.is_main_process:
-        files.begin()
-    with accelerator.main_process_first():  # the others find what it has encoded in the cache
-        bank_file = files.path / f"bank-{process}.npy"
-        inputs = Inputs(model, material, batches, processes, process, bank_file, progress)
-    step = Step(model, settings, None if inputs.bank is None else inputs.bank.rows).to(accelerator.device)
-    parameters = {**weights, TEMPERATURE: step.temperature}
-    every = settings.evaluate_every or batches.steps_per_epoch
-    loop = Loop(
-        accelerator,
-        step,
-        parameters,
-        settings,
-        batches,
-        files,
-        Looks(looks[0], every, looks[1]),
-        material.seed,
-        every_seconds,
-        progress,
-    )
-    state = loop.run(inputs)
-    bank_file.unlink(missing_ok=True)
-    return state
+    with files.held() if accelerator.is_main_process else nullcontext():
+        on_disk = material.cache is not None or settings.bank.on_disk
+        with accelerator.main_process_first() if on_disk else nullcontext():  # the others read what it has written
+            inputs = Inputs(model, material, batches, processes, process, files.path / BANK_FILE, progress)
+        step = Step(model, settings, inputs.bank_rows()).to(accelerator.device)
+        parameters = {**weights, TEMPERATURE: step.temperature}
+        seed = material.seed
+        loop = Loop(accelerator, step, parameters, settings, batches, files, looks, seed, every_seconds, progress)
+        return loop.run(inputs)
 
 
 def _accelerator() -> Accelerator:
@@ -187,6 +181,7 @@ def _outcome(model: Retriever, settings: StageSettings, files: StageFolder, stat
     best = None if state.best is None else files.weights_file(state.best)
     last = files.weights_file(state.step)
     temperature = load_trained(model, best if settings.select == "best" and best else last)
+    model.eval()
     return Trained(state.step, state.losses, state.history, last, best, state.best, files.weights_files(), temperature)
 
 
