@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from cirgen import __version__
-from cirgen.cli import preview, prompts, recipes, report, retry, run, status, validate
+from cirgen.cli import bench, presets, preview, prompts, recipes, report, retry, run, score, status, validate
 from cirgen.errors import UserError
 from cirgen.world.cli import app as world
 
@@ -34,10 +34,20 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (run.run, preview.preview, validate.validate, status.status, retry.retry, report.report):
+for command in (
+    run.run,
+    preview.preview,
+    validate.validate,
+    status.status,
+    retry.retry,
+    report.report,
+    score.score,
+    bench.bench,
+):
     app.command()(command)
 app.add_typer(prompts.app, name="prompts")
 app.add_typer(recipes.app, name="recipes")
+app.add_typer(presets.app, name="presets")
 app.add_typer(world, name="world")
 
 

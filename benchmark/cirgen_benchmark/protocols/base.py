@@ -60,6 +60,11 @@ class Protocol(ABC):
     allow_missing: bool = False
     """Go on without images and queries that have no embedding, and say so in every key."""
 
+    @property
+    def withheld(self) -> bool:
+        """Whether the split has no public targets, so that its server alone can score."""
+        return False
+
     @abstractmethod
     def galleries(self) -> Mapping[str, Sequence[str]]:
         """Return the image ids of each gallery tensor, in the order of its rows."""

@@ -22,7 +22,7 @@ from cirgen_benchmark.protocols.holes import settled
 from cirgen_benchmark.protocols.images import absent_files
 from cirgen_benchmark.protocols.parts import Asked, GalleryProtocol, Part, query_table
 from cirgen_benchmark.protocols.rankings import Lists, RankingsFile, Rules, check_lists, positions, unanswered
-from cirgen_benchmark.protocols.ranks import Block, alphabetical, at_least, first, right_ranks
+from cirgen_benchmark.protocols.ranks import Block, alphabetical, first, right_ranks
 from cirgen_benchmark.protocols.submissions import Submission, submission
 
 DEPTHS = (5, 10, 25, 50)
@@ -83,6 +83,11 @@ class CIRCO(GalleryProtocol):
             Asked(str(row.id), str(row.reference_img_id), _said(row, text), _targets(row)) for row in self._rows
         ]
 
+    @property
+    def withheld(self) -> bool:
+        """Whether no query has a target."""
+        return not any(one.targets for one in self._asked)
+
     @cached_property
     def parts(self) -> Sequence[Part]:  # type: ignore[override]
         """The one gallery, in the order of COCO's list of images; rankings need none."""
@@ -103,8 +108,7 @@ class CIRCO(GalleryProtocol):
 
         def rank(block: Block) -> Ranks:
             own = rights[block.rows]
-            target = at_least(block.similarities, block.floors(own[:, 0]))
-            return np.column_stack([target, right_ranks(block, own)])
+            return np.column_stack([block.target_ranks(own[:, 0]), right_ranks(block, own)])
 
         ranks = opened.each(rank)
         counts = np.zeros(len(self._asked), dtype=np.int64)

@@ -25,7 +25,7 @@ from cirgen_benchmark.protocols.holes import settled, such_as
 from cirgen_benchmark.protocols.images import absent_of
 from cirgen_benchmark.protocols.parts import Asked, GalleryProtocol, Opened, Part, query_table
 from cirgen_benchmark.protocols.rankings import RankingsFile, Rules, check_lists, positions, unanswered
-from cirgen_benchmark.protocols.ranks import Block, Rows, alphabetical, among_rows, at_least, confined, first
+from cirgen_benchmark.protocols.ranks import Block, Rows, alphabetical, among, confined, count, first
 from cirgen_benchmark.protocols.submissions import Submission, submission
 
 RECALLS = (1, 5, 10, 50)
@@ -88,9 +88,9 @@ class CIRR(GalleryProtocol):
         targets, others = opened.targets[:, 0], self._subsets[opened.answered]
 
         def rank(block: Block) -> Ranks:
-            floors = block.floors(targets[block.rows])
-            among = among_rows(block, others[block.rows])
-            return np.stack([at_least(block.similarities, floors), at_least(among, floors)], axis=1)
+            own = targets[block.rows]
+            ahead = block.ahead(np.arange(len(own)), own)
+            return np.stack([count(ahead), count(among(ahead, others[block.rows]))], axis=1)
 
         ranks = opened.each(rank)
         return self._scores(name, {"recall": ranks[:, 0], "recall_subset": ranks[:, 1]}, notes)

@@ -25,7 +25,7 @@ from cirgen_benchmark.protocols.base import Features, Scores
 from cirgen_benchmark.protocols.figures import Figure, Ranks, average, recall_at, together
 from cirgen_benchmark.protocols.images import absent_of
 from cirgen_benchmark.protocols.parts import Asked, GalleryProtocol, Opened, Part, query_table
-from cirgen_benchmark.protocols.ranks import Block
+from cirgen_benchmark.protocols.ranks import Block, Bools, count
 
 Joining = Literal["first_and_second", "second_and_first", "first", "second"]
 """`first_and_second` is how CLIP4Cir and SPN4CIR evaluate; they train on all four."""
@@ -132,12 +132,13 @@ class FashionIQ(GalleryProtocol):
 
     def _ranks(self, opened: Opened) -> Ranks:
         """Return the rank of each query's target in each gallery [Q, galleries]."""
-        targets, union = opened.targets[:, 0], opened.part.mask(_union(opened.part.asked))
+        targets = opened.targets[:, 0]
+        within = {view: _within(opened.part, view) for view in self._views}
 
         def rank(block: Block) -> Ranks:
-            ahead = block.similarities >= block.floors(targets[block.rows])[:, None]
-            among = (ahead if view == "original" else ahead & union for view in self._views)
-            return np.stack([np.count_nonzero(one, axis=1) for one in among], axis=1).astype(np.int32)
+            own = targets[block.rows]
+            ahead = block.ahead(np.arange(len(own)), own)
+            return np.stack([count(ahead if images is None else ahead & images) for images in within.values()], axis=1)
 
         return opened.each(rank)
 
@@ -150,6 +151,11 @@ class FashionIQ(GalleryProtocol):
             each = [found[f"{prefix}.{part.name}.recall@{k}"] for part in self.parts]
             found[f"{prefix}.mean.recall@{k}"] = together(each)
         return {**found, f"{prefix}.mean": average(found[f"{prefix}.mean.recall@{k}"] for k in RECALLS)}
+
+
+def _within(part: Part, gallery: Gallery) -> Bools | None:
+    """Return which images of the original gallery are in a gallery [N]; None for all."""
+    return part.mask(_union(part.asked)) if gallery == "val_union" else None
 
 
 def _union(asked: Sequence[Asked]) -> frozenset[str]:

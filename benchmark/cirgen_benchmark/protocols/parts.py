@@ -92,8 +92,9 @@ class Part:
 
     def mask(self, images: Iterable[str]) -> Bools:
         """Return which images of the gallery are among some [N]."""
-        among = set(images)
-        return np.array([image in among for image in self.gallery], dtype=np.bool_)
+        found = np.zeros(len(self.gallery), dtype=np.bool_)
+        found[[self.rows[image] for image in images if image in self.rows]] = True
+        return found
 
 
 @dataclass(frozen=True)
@@ -168,13 +169,18 @@ class GalleryProtocol(Protocol):
 
     parts: Sequence[Part]
 
+    @property
+    def withheld(self) -> bool:
+        """Whether no query has a target."""
+        return not any(one.targets for part in self.parts for one in part.asked)
+
     def check_public(self) -> None:
         """Refuse to score a split that withholds its targets.
 
         Raises:
             UserError: it does.
         """
-        if not any(one.targets for part in self.parts for one in part.asked):
+        if self.withheld:
             raise UserError(f"{self.name} withholds its targets; write what its server scores: --submission FOLDER.")
 
     def galleries(self) -> Mapping[str, Sequence[str]]:

@@ -1,13 +1,16 @@
 """Where the right images stand: similarities in blocks, and a count instead of a sort.
 
-The similarity of a query and an image is their dot product, in float64; where an image has T vectors, the largest of
-the T. The rank of a target is the number of candidates that are at least as similar to the query, itself included.
+The similarity of a query and an image is their dot product; where an image has T vectors, the largest of the T. The
+rank of a target is the number of candidates that are at least as similar to the query, itself included.
 
 Ties count against the model: a wrong candidate as similar as a right one stands before it, wherever its row is. So a
 model that gives all images one vector finds nothing, and an order of the gallery that puts targets first is worth
 nothing. Two similarities are tied when they differ by at most `TIE` times the norm of the query and the largest norm
-in the gallery. That is more than rounding does to them (products of float32 numbers are exact in float64; sums of
-4,096 of them err by less than 5e-13 of those norms), and far less than a step of float32 (6e-8).
+in the gallery. That is more than rounding does to them in float64 (products of float32 numbers are exact there; sums
+of 4,096 of them err by less than 5e-13 of those norms), and far less than a step of float32 (6e-8).
+
+All that is decided in float64. Most comparisons are clear in float32 already, within its error bound, and a matrix
+product in float32 takes half the time: only the others are computed again.
 
 Q queries, N images, d dimensions, T vectors an image, P right images a query, B queries of a block.
 """
@@ -15,8 +18,8 @@ Q queries, N images, d dimensions, T vectors an image, P right images a query, B
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,26 +33,69 @@ Vectors = NDArray[np.float32]
 
 NONE = -1
 TIE = 1e-12
+STEP = 2.0**-24
+"""Largest relative error of one rounding to float32."""
 BLOCK_QUERIES = 512
 BLOCK_SIMILARITIES = 1 << 24
-"""At most so many similarities at a time: 128 MiB."""
+"""At most so many similarities at a time: 64 MiB."""
 BLOCK_NUMBERS = 1 << 22
-"""At most so many numbers of a gallery are turned to float64 at a time: 32 MiB."""
+"""At most so many numbers are turned to float64 at a time: 32 MiB."""
+DOUBTFUL_SHARE = 1 / 16
+"""From this share of a block on, all of it is computed in float64: picking pairs would take longer."""
 
 
-class Block(NamedTuple):
+@dataclass(frozen=True)
+class Block:
     """Some queries of a search."""
 
     rows: slice
     """Which queries of the search."""
-    similarities: Floats
-    """[B, N]; minus infinity for what is no candidate."""
+    rough: Vectors
+    """[B, N] similarities in float32, no further than `error` from the exact ones; minus infinity for what is no
+    candidate."""
+    error: Floats
+    """[B]"""
     tolerance: Floats
     """[B]: similarities that differ by no more are tied."""
+    queries: Vectors
+    """[B, d]"""
+    gallery: Vectors
+    """[N, d] or [N, T, d]"""
 
-    def floors(self, targets: Rows) -> Floats:
-        """Return the least similarity that stands before, or as high as, each query's target [B]."""
-        return np.asarray(self.similarities[np.arange(len(targets)), targets] - self.tolerance)
+    def exact(self, queries: Rows, images: Rows) -> Floats:
+        """Return the similarities of some queries of the block with one image each, in float64 [m]."""
+        return paired(self.queries, queries, self.gallery, images)
+
+    def ahead(self, queries: Rows, images: Rows) -> Bools:
+        """Return which candidates are at least as similar to a query as one image is, itself included [m, N].
+
+        Args:
+            queries: [m] of the block, ascending.
+            images: [m] a candidate of each of these queries.
+        """
+        rough = self.rough if len(queries) == len(self.rough) else self.rough[queries]
+        least, error = self.exact(queries, images) - self.tolerance[queries], self.error[queries]
+        found = rough >= _column(least - error)
+        doubtful = found ^ (rough >= _column(least + error))
+        if np.count_nonzero(doubtful) > DOUBTFUL_SHARE * doubtful.size:
+            exact = similarities(self.queries[queries].astype(np.float64), self.gallery)
+            return np.asarray((rough > -np.inf) & (exact >= least[:, None]))
+        row, image = np.divmod(np.flatnonzero(doubtful), doubtful.shape[1])  # np.nonzero is 5 times slower
+        found[row, image] = self.exact(queries[row], image) >= least[row]
+        return found
+
+    def target_ranks(self, targets: Rows) -> Ranks:
+        """Return the rank of each query's target, a candidate [B]."""
+        return count(self.ahead(np.arange(len(targets)), targets))
+
+
+def _column(values: Floats) -> Vectors:
+    return values.astype(np.float32)[:, None]
+
+
+def count(found: Bools) -> Ranks:
+    """Count what is true in each row [B]."""
+    return np.asarray(np.count_nonzero(found, axis=1), dtype=np.int32)
 
 
 @dataclass(frozen=True)
@@ -67,18 +113,20 @@ class Search:
 
     def blocks(self) -> Iterator[Block]:
         """Yield the similarities of a few queries with all images at a time, in order."""
-        tolerance = TIE * norms(self.queries) * norms(self.gallery).max(initial=0.0)
-        absent = ~self.present
-        size = max(1, min(BLOCK_QUERIES, BLOCK_SIMILARITIES // max(1, len(self.gallery))))
-        for start in range(0, len(self.queries), size):
+        queries = scaled(self.queries, norms(self.queries))
+        gallery = scaled(self.gallery, norms(self.gallery).max(initial=0.0))
+        reach = norms(queries) * norms(gallery).max(initial=0.0)
+        error = (queries.shape[1] + 8) * STEP * reach  # d roundings of a sum, and of the inputs and the thresholds
+        absent = np.flatnonzero(~self.present)
+        size = max(1, min(BLOCK_QUERIES, BLOCK_SIMILARITIES // max(1, len(gallery))))
+        for start in range(0, len(queries), size):
             rows = slice(start, start + size)
-            found = similarities(self.queries[rows], self.gallery)
-            if absent.any():
-                found[:, absent] = -np.inf
+            rough = similarities(queries[rows].astype(np.float32), gallery)
+            rough[:, absent] = -np.inf
             removed = self.removed[rows]
             which = np.flatnonzero(removed != NONE)
-            found[which, removed[which]] = -np.inf
-            yield Block(rows, found, tolerance[rows])
+            rough[which, removed[which]] = -np.inf
+            yield Block(rows, rough, error[rows], TIE * reach[rows], queries[rows], gallery)
 
 
 def norms(vectors: Vectors) -> Floats:
@@ -87,42 +135,56 @@ def norms(vectors: Vectors) -> Floats:
     return np.asarray(np.sqrt(squares if squares.ndim == 1 else squares.max(axis=1)))
 
 
-def similarities(queries: Vectors, gallery: Vectors) -> Floats:
-    """Return the similarities [B, N] of queries [B, d] with images [N, d] or [N, T, d]."""
-    exact = queries.astype(np.float64)
+def scaled(vectors: Vectors, sizes: Floats | float) -> Vectors:
+    """Return vectors divided by the power of two that is nearest to their size, which rounds nothing.
+
+    Scaling a query, or a whole gallery, changes no rank, and keeps float32 from overflow.
+
+    Args:
+        vectors: [n, ...].
+        sizes: [n], or one for all; 0 counts as 1.
+    """
+    powers = np.round(np.log2(np.where(np.asarray(sizes) > 0, sizes, 1.0)))
+    if not powers.any():
+        return vectors
+    shape = (-1,) + (1,) * (vectors.ndim - 1) if powers.ndim else ()
+    return np.asarray(np.ldexp(vectors, -powers.astype(np.int32).reshape(shape)))
+
+
+def similarities(queries: NDArray[Any], gallery: Vectors) -> NDArray[Any]:
+    """Return the similarities [B, N] of queries [B, d] with images [N, d] or [N, T, d], in the queries' precision."""
     step = max(1, BLOCK_NUMBERS // max(1, gallery[:1].size))
     if len(gallery) <= step:
-        return _products(exact, gallery)
-    found = np.empty((len(queries), len(gallery)))
+        return _products(queries, gallery)
+    found = np.empty((len(queries), len(gallery)), dtype=queries.dtype)
     for start in range(0, len(gallery), step):
-        found[:, start : start + step] = _products(exact, gallery[start : start + step])
+        found[:, start : start + step] = _products(queries, gallery[start : start + step])
     return found
 
 
-def _products(exact: Floats, gallery: Vectors) -> Floats:
-    part = gallery.astype(np.float64)
-    products = exact @ part.reshape(-1, part.shape[-1]).T
-    return products if part.ndim == 2 else products.reshape(len(exact), *part.shape[:2]).max(axis=2)
+def _products(queries: NDArray[Any], gallery: Vectors) -> NDArray[Any]:
+    part = gallery.astype(queries.dtype, copy=False)
+    products: NDArray[Any] = queries @ part.reshape(-1, part.shape[-1]).T
+    return products if part.ndim == 2 else products.reshape(len(queries), *part.shape[:2]).max(axis=2)
 
 
-def among_rows(block: Block, rows: Rows) -> Floats:
-    """Return the similarities of some images of each query [B, M]; minus infinity for each `NONE` of rows [B, M]."""
-    found = np.take_along_axis(block.similarities, np.maximum(rows, 0), axis=1)
-    return np.asarray(np.where(rows == NONE, -np.inf, found))
+def paired(queries: Vectors, of_query: Rows, images: Vectors, of_image: Rows) -> Floats:
+    """Return the similarity of pairs of a query and an image, in float64 [m].
 
-
-def confined(block: Block, rows: Rows) -> Block:
-    """Return the block with no candidates but some images of each query [B, M]; `NONE` is no image."""
-    only = np.full_like(block.similarities, -np.inf)
-    queries, places = np.nonzero(rows != NONE)
-    images = rows[queries, places]
-    only[queries, images] = block.similarities[queries, images]
-    return block._replace(similarities=only)
-
-
-def at_least(similarities: Floats, floors: Floats) -> Ranks:
-    """Count in each row what is at least as high as its floor [B]."""
-    return np.asarray(np.count_nonzero(similarities >= floors[:, None], axis=1), dtype=np.int32)
+    Args:
+        queries: [Q, d].
+        of_query: [m] the query of each pair.
+        images: [N, d] or [N, T, d].
+        of_image: [m] the image of each pair.
+    """
+    found = np.empty(len(of_query))
+    step = max(1, BLOCK_NUMBERS // max(1, images[:1].size))
+    for start in range(0, len(found), step):
+        part = slice(start, start + step)
+        one, other = images[of_image[part]].astype(np.float64), queries[of_query[part]].astype(np.float64)
+        products: Any = np.einsum("m...d,md->m...", one, other)
+        found[part] = products if products.ndim == 1 else products.max(axis=1)
+    return found
 
 
 def right_ranks(block: Block, rights: Rows) -> Ranks:
@@ -135,17 +197,18 @@ def right_ranks(block: Block, rights: Rows) -> Ranks:
     Returns:
         `BEYOND` in the place of each `NONE`, behind all others.
     """
-    known = rights != NONE
-    own = np.where(known, np.take_along_axis(block.similarities, np.maximum(rights, 0), axis=1), np.nan)
-    floors = own - block.tolerance[:, None]
-    ahead = np.full(rights.shape, BEYOND, dtype=np.int64)
+    wrong = np.full(rights.shape, BEYOND, dtype=np.int64)
     for place in range(rights.shape[1]):
-        which = np.flatnonzero(known[:, place])
-        candidates = block.similarities if len(which) == len(known) else block.similarities[which]
-        ahead[which, place] = at_least(candidates, floors[which, place])
-    right = (own[:, None, :] >= floors[:, :, None]).sum(axis=2)  # [B, P]: right images at least as high
-    wrong = np.sort(np.where(known, ahead - right, BEYOND), axis=1)
+        which = np.flatnonzero(rights[:, place] != NONE)
+        ahead = block.ahead(which, rights[which, place])
+        wrong[which, place] = count(ahead) - count(among(ahead, rights[which]))
+    wrong.sort(axis=1)
     return np.where(wrong < BEYOND, wrong + np.arange(1, rights.shape[1] + 1), BEYOND).astype(np.int32)
+
+
+def among(found: Bools, rows: Rows) -> Bools:
+    """Return what is found of some images of each query [B, M]; `NONE` is never found."""
+    return np.asarray(np.take_along_axis(found, np.maximum(rows, 0), axis=1) & (rows != NONE))
 
 
 def own_gallery_ranks(queries: Vectors, gallery: Vectors, owners: Rows, targets: Rows, candidates: Bools) -> Ranks:
@@ -158,23 +221,10 @@ def own_gallery_ranks(queries: Vectors, gallery: Vectors, owners: Rows, targets:
         targets: [Q] the row of each query's target.
         candidates: [M] which rows compete; targets do.
     """
-    found = paired(queries, gallery, owners)
+    found = paired(queries, owners, gallery, np.arange(len(gallery)))
     tolerance = TIE * norms(queries) * norms(gallery).max(initial=0.0)
     ahead = candidates & (found >= (found[targets] - tolerance)[owners])
     return np.bincount(owners[ahead], minlength=len(queries)).astype(np.int32)
-
-
-def paired(queries: Vectors, gallery: Vectors, owners: Rows) -> Floats:
-    """Return the similarity of each row of a gallery [M, d] or [M, T, d] with its own query [M]."""
-    found = np.empty(len(gallery))
-    step = max(1, BLOCK_NUMBERS // max(1, gallery[:1].size))
-    for start in range(0, len(gallery), step):
-        part = slice(start, start + step)
-        products: Any = np.einsum(
-            "m...d,md->m...", gallery[part].astype(np.float64), queries[owners[part]].astype(np.float64)
-        )
-        found[part] = products if products.ndim == 1 else products.max(axis=1)
-    return found
 
 
 def first(block: Block, k: int, order: Rows) -> list[Rows]:
@@ -185,22 +235,32 @@ def first(block: Block, k: int, order: Rows) -> list[Rows]:
         k: how many; all where there are fewer.
         order: [N] place of each image among tied ones, such as that of its id in the alphabet.
     """
-    images = block.similarities.shape[1]
-    least = np.partition(block.similarities, max(0, images - k), axis=1)[:, max(0, images - k)] - block.tolerance
-    return [
-        _ordered(row, np.flatnonzero((row >= floor) & (row > -np.inf)), tolerance, order)[:k]
-        for row, floor, tolerance in zip(block.similarities, least, block.tolerance, strict=True)
-    ]
+    kth = max(0, block.rough.shape[1] - k)
+    least = np.partition(block.rough, kth, axis=1)[:, kth] - 2 * block.error - block.tolerance
+    found = []
+    for query, row in enumerate(block.rough):
+        candidates = np.flatnonzero((row >= np.float32(least[query])) & (row > -np.inf))
+        exact = block.exact(np.full(len(candidates), query), candidates)
+        found.append(candidates[_sorted(exact, order[candidates], float(block.tolerance[query]))][:k])
+    return found
 
 
-def _ordered(similarities: Floats, candidates: Rows, tolerance: float, order: Rows) -> Rows:
-    """Sort candidates by similarity; where the next one is tied with the one before, both are of one group."""
-    found = similarities[candidates]
-    by_similarity = np.lexsort((order[candidates], -found))
-    gaps = -np.diff(found[by_similarity]) > tolerance
-    groups = np.concatenate([[0], np.cumsum(gaps)])[: len(candidates)]
-    sorted_candidates = candidates[by_similarity]
-    return np.asarray(sorted_candidates[np.lexsort((order[sorted_candidates], groups))])
+def _sorted(similarities: Floats, order: Rows, tolerance: float) -> Rows:
+    """Sort by similarity, highest first; where one is tied with the next, both are of one group, sorted by `order`."""
+    by_similarity = np.argsort(-similarities, kind="stable")
+    gaps = -np.diff(similarities[by_similarity], prepend=similarities[by_similarity][:1]) > tolerance
+    groups = np.empty(len(similarities), dtype=np.int64)
+    groups[by_similarity] = np.cumsum(gaps)
+    return np.lexsort((order, groups))
+
+
+def confined(block: Block, rows: Rows) -> Block:
+    """Return the block with no candidates but some images of each query [B, M]; `NONE` is no image."""
+    only = np.full_like(block.rough, -np.inf)
+    queries, places = np.nonzero(rows != NONE)
+    images = rows[queries, places]
+    only[queries, images] = block.rough[queries, images]
+    return replace(block, rough=only)
 
 
 def alphabetical(ids: Sequence[str]) -> Rows:

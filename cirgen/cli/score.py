@@ -1,0 +1,244 @@
+"""`cirgen score`: anyone's embeddings or rankings under a benchmark's official protocol."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cirgen.cli.options import JsonOption
+from cirgen.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from cirgen_benchmark.protocols.base import Scores
+
+
+class BenchmarkName(StrEnum):
+    """What can be scored."""
+
+    FASHIONIQ = "fashioniq"
+    CIRR = "cirr"
+    CIRCO = "circo"
+    GENECIS = "genecis"
+
+
+class Reference(StrEnum):
+    """Whether a query's reference stays in the ranking."""
+
+    KEEP = "keep"
+    REMOVE = "remove"
+
+
+class GalleryName(StrEnum):
+    """Galleries of FashionIQ."""
+
+    ORIGINAL = "original"
+    VAL_UNION = "val_union"
+
+
+class TaskName(StrEnum):
+    """Tasks of GeneCIS."""
+
+    FOCUS_ATTRIBUTE = "focus_attribute"
+    CHANGE_ATTRIBUTE = "change_attribute"
+    FOCUS_OBJECT = "focus_object"
+    CHANGE_OBJECT = "change_object"
+
+
+def score(
+    benchmark: Annotated[
+        BenchmarkName, typer.Option(metavar="NAME", help="Whose protocol: fashioniq, cirr, circo or genecis.")
+    ],
+    root: Annotated[
+        Path, typer.Option(help="Your copy of it. Annotations are enough; where there are images, too, none may miss.")
+    ],
+    split: Annotated[
+        str | None, typer.Option(help="E.g. val; test1 of CIRR and test of CIRCO make files for their servers.")
+    ] = None,
+    features: Annotated[Path | None, typer.Option(help="Embeddings: a safetensors file, see above.")] = None,
+    rankings: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="PATH", help="Or rankings, as the server takes them; for CIRR give it twice."),
+    ] = None,
+    compare: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="PATH", help="The features, or rankings, of another model: paired differences."),
+    ] = None,
+    reference: Annotated[
+        Reference | None,
+        typer.Option(metavar="WHAT", help="FashionIQ: keep or remove a query's reference in its ranking; keep."),
+    ] = None,
+    gallery: Annotated[
+        GalleryName | None, typer.Option(metavar="NAME", help="FashionIQ: original or val_union alone.")
+    ] = None,
+    task: Annotated[
+        list[TaskName] | None, typer.Option(metavar="NAME", help="GeneCIS: one task, such as focus_object; all four.")
+    ] = None,
+    normalize: Annotated[
+        bool, typer.Option("--normalize", help="Compare by cosine; by dot product without it.")
+    ] = False,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Go on without what is missing; each key then says `partial`.")
+    ] = False,
+    submission: Annotated[
+        Path | None, typer.Option(help="Folder to write the files for the benchmark's server to.")
+    ] = None,
+    per_query: Annotated[Path | None, typer.Option(help="Parquet file to write the rank of each query to.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Score embeddings or rankings of any model under a benchmark's official protocol.
+
+    A features file holds `gallery` (images x d) in the order of the split
+    file and `queries` (queries x d) in that of the caption file, for FashionIQ
+    and GeneCIS in parts: `gallery.dress`, `queries.dress` and so on. Intervals
+    are a bootstrap over queries, paired where two models are compared. Ties
+    count against the model.
+
+    Example: cirgen score --benchmark cirr --root CIRR --features mine.safetensors
+    """
+    from cirgen_benchmark.protocols.contender import read_contender
+    from cirgen_benchmark.protocols.registry import open_benchmark
+
+    options: dict[str, Any] = {"reference": reference and reference.value, "gallery": gallery and gallery.value}
+    options["tasks"] = [name.value for name in task] if task else None
+    protocol = open_benchmark(benchmark.value, split, root, allow_missing=allow_missing, **options)
+    model = read_contender(protocol, _files(features, rankings), normalize)
+    written = [file.write(submission) for file in model.submissions()] if submission else []
+    if submission and protocol.withheld:
+        _show_files(written, model.remark, as_json)
+        return
+    scores = model.scores()
+    other = read_contender(protocol, compare, normalize).scores() if compare else None
+    if per_query:
+        written.append(_write_table(per_query, scores, other))
+    notes = [*filter(None, [model.remark]), *scores.notes]
+    found = _Found(protocol.name, scores, other, ", ".join(map(str, compare or ())), notes, written, seed)
+    if as_json:
+        typer.echo(json.dumps(found.record(), indent=2))
+    else:
+        found.show()
+
+
+def _files(features: Path | None, rankings: list[Path] | None) -> list[Path]:
+    if (features is None) == (not rankings):
+        raise UserError("Give what is to be scored: either --features FILE.safetensors or --rankings FILE.json.")
+    return [features] if features else list(rankings or ())
+
+
+def _show_files(written: Sequence[Path], remark: str, as_json: bool) -> None:
+    """Say what was written for a server that alone knows the targets."""
+    if as_json:
+        typer.echo(
+            json.dumps({"files": [str(path) for path in written], "notes": [remark] if remark else []}, indent=2)
+        )
+        return
+    for path in written:
+        typer.echo(f"{path}: checked, {path.stat().st_size:,} bytes, ready for the server")
+    if remark:
+        typer.echo(remark)
+
+
+def _write_table(path: Path, scores: Scores, other: Scores | None) -> Path:
+    """Write one row a query; what another model found stands in columns of the same names with `_compared`."""
+    from cirgen.shards import write_batches
+
+    table = scores.queries
+    if other:
+        found = other.queries.drop_columns(["query", "part", "reference", "target"])
+        for name in found.column_names:
+            table = table.append_column(f"{name}_compared", found[name])
+    write_batches(path, table.to_batches(), table.schema)
+    return path
+
+
+class _Found:
+    """Figures of a model, beside those of another one where there is one."""
+
+    def __init__(
+        self,
+        name: str,
+        scores: Scores,
+        other: Scores | None,
+        compared: str,
+        notes: Sequence[str],
+        written: Sequence[Path],
+        seed: int,
+    ) -> None:
+        from cirgen_benchmark.protocols.bootstrap import differences, intervals
+
+        self._name = name
+        self._compared = compared
+        self._scores = scores
+        self._other = other
+        self._notes = notes
+        self._written = written
+        self._intervals = intervals(scores.figures, seed)
+        self._differences = differences(scores.figures, other.figures, seed) if other else {}
+
+    def record(self) -> dict[str, Any]:
+        """Return plain data."""
+        record: dict[str, Any] = {
+            "benchmark": self._name,
+            "queries": self._scores.queries.num_rows,
+            "metrics": dict(self._scores.metrics),
+            "intervals": {key: [one.low, one.high] for key, one in self._intervals.items()},
+        }
+        if self._other:
+            record["compared"] = dict(self._other.metrics)
+            record["differences"] = {key: one._asdict() for key, one in self._differences.items()}
+        return {**record, "notes": list(self._notes), "files": [str(path) for path in self._written]}
+
+    def show(self) -> None:
+        """Print a table, what is missing, and what was written."""
+        from rich.console import Console
+
+        console = Console(markup=False, highlight=False)
+        title = f"{self._prefix}, {self._scores.queries.num_rows:,} queries, in per cent"
+        console.print(f"{title}; other: {self._compared}" if self._other else title, soft_wrap=True)
+        console.print(self._difference_table() if self._other else self._table())
+        for note in self._notes:
+            console.print(note)
+        for path in self._written:
+            console.print(f"written: {path}", soft_wrap=True)
+
+    def _table(self) -> Table:
+        table = _columns("score", "95 % interval")
+        for key, one in self._intervals.items():
+            table.add_row(self._short(key), f"{one.value:.2f}", f"{one.low:.2f} to {one.high:.2f}")
+        return table
+
+    def _difference_table(self) -> Table:
+        table = _columns("score", "other", "difference (95 % interval)")
+        for key, one in self._differences.items():
+            ours = self._intervals[key].value
+            shown = f"{one.value:+.2f} ({one.low:+.2f} to {one.high:+.2f})"
+            table.add_row(self._short(key), f"{ours:.2f}", f"{ours - one.value:.2f}", shown)
+        return table
+
+    @property
+    def _prefix(self) -> str:
+        """What all metric keys begin with."""
+        from cirgen_benchmark.protocols.holes import PARTIAL
+
+        partial = f"{self._name}.{PARTIAL}"
+        return partial if all(key.startswith(f"{partial}.") for key in self._intervals) else self._name
+
+    def _short(self, key: str) -> str:
+        return key.removeprefix(f"{self._prefix}.")
+
+
+def _columns(*titles: str) -> Table:
+    from rich.table import Table
+
+    table = Table("", box=None, pad_edge=False)
+    table.columns[0].no_wrap = True
+    for title in titles:
+        table.add_column(title, justify="right")
+    return table
