@@ -26,6 +26,7 @@ def bench(
         list[str] | None,
         typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a field of the preset; may be given again."),
     ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Seeds trained at once, each in a process of its own.")] = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Train a retrieval model with and without a corpus, and say whether it helps.
@@ -48,7 +49,7 @@ def bench(
     folder = output or Path("runs") / "bench" / f"{_name(corpus)}-{chosen.name}"
     with told_how_to_go_on((folder / "work").is_dir), hold(folder, joinable=False):
         quieten_transformers()
-        results = judge(corpus, chosen, folder, images=images, progress=to_stderr())
+        results = judge(corpus, chosen, folder, images=images, jobs=jobs, progress=to_stderr())
     if as_json:
         typer.echo(json.dumps(json.loads((folder / "bench.json").read_text(encoding="utf8")), indent=2))
         return

@@ -11,9 +11,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
+from multiprocessing import get_context
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
+import torch
 
 from cirgen import yaml_text
 from cirgen.devices import pick_device
@@ -57,6 +62,7 @@ def bench(
     *,
     images: str | Path | None = None,
     model: Retriever | None = None,
+    jobs: int = 1,
     progress: Progress | None = None,
 ) -> Results:
     """Judge a corpus; goes on where an earlier call with the same arguments stopped.
@@ -67,6 +73,7 @@ def bench(
         output: folder for what follows.
         images: folder of the corpus's original images, where it goes without them.
         model: instead of the preset's base model; any object with the interface of `models.base.Retriever`.
+        jobs: seeds trained at once, each in a process of its own that must be able to pickle `model`.
         progress: where arms and steps are shown.
 
     Raises:
@@ -74,8 +81,10 @@ def bench(
     """
     progress = progress or Silent()
     write_text(output / "preset.yaml", yaml_text.write_yaml(preset.model_dump(mode="json")))
-    runner, mixture = _runner(Corpus(corpus, preset.splits, images=images), preset, output, model, progress)
-    results = Results(preset, list(_outcomes(runner, preset, progress)))
+    job = _Job(str(corpus), preset, output, images, model)
+    runner, mixture = job.runner(progress)
+    each = _in_processes(job, jobs, progress) if jobs > 1 else _one_by_one(runner, preset, progress)
+    results = Results(preset, list(each))
     _write_queries(output / "queries.parquet", results.outcomes)
     found = record(results, str(corpus), mixture.fingerprints)
     write_text(output / "bench.json", json.dumps(found, indent=2, ensure_ascii=False) + "\n")
@@ -83,20 +92,28 @@ def bench(
     return results
 
 
-def _runner(
-    corpus: Corpus, preset: Preset, output: Path, model: Retriever | None, progress: Progress
-) -> tuple[Runner, Mixture]:
-    mixture = Mixture(preset, corpus)
-    work = output / "work"
+class _Job(NamedTuple):
+    """What a process must know to train."""
 
-    def examiner(settings: Queries) -> Examiner:
-        protocol, images = questions(settings, mixture, preset.root, progress)
-        return Examiner(protocol, images, preset.base.encode_batch, work / "encoded")
+    corpus: str
+    preset: Preset
+    output: Path
+    images: str | Path | None
+    model: Retriever | None
 
-    evaluation = examiner(preset.evaluation)
-    development = examiner(preset.development) if preset.development else None
-    base = model or _base(preset.base)
-    return Runner(preset, mixture, base, development, evaluation, work, progress), mixture
+    def runner(self, progress: Progress) -> tuple[Runner, Mixture]:
+        """Read what is trained on and asked."""
+        preset, work = self.preset, self.output / "work"
+        mixture = Mixture(preset, Corpus(self.corpus, preset.splits, images=self.images))
+
+        def examiner(settings: Queries) -> Examiner:
+            protocol, images = questions(settings, mixture, preset.root, progress)
+            return Examiner(protocol, images, preset.base.encode_batch, work / "encoded")
+
+        evaluation = examiner(preset.evaluation)
+        development = examiner(preset.development) if preset.development else None
+        base = self.model or _base(preset.base)
+        return Runner(preset, mixture, base, development, evaluation, work, progress), mixture
 
 
 def _base(settings: BaseSettings) -> Retriever:
@@ -106,13 +123,32 @@ def _base(settings: BaseSettings) -> Retriever:
     return load_retriever(settings.family, settings.model, settings.revision).to(device)
 
 
-def _outcomes(runner: Runner, preset: Preset, progress: Progress) -> Iterator[Outcome]:
+def _one_by_one(runner: Runner, preset: Preset, progress: Progress) -> Iterator[Outcome]:
     arms = planned(preset)
     with progress.step("train and examine arms", len(preset.seeds) * len(arms)) as step:
         for seed in preset.seeds:
             for arm in arms:
                 yield from runner.outcomes(arm, seed)
                 step.advance(arm=arm.name)
+
+
+def _in_processes(job: _Job, jobs: int, progress: Progress) -> Iterator[Outcome]:
+    """Train whole seeds side by side: arms of one seed share what they begin with."""
+    seeds = job.preset.seeds
+    threads = max(1, torch.get_num_threads() // jobs)
+    with (
+        progress.step(f"train and examine seeds, {jobs} at once", len(seeds)) as step,
+        ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool,
+    ):
+        for outcomes in pool.map(_of_seed, repeat(job), seeds, repeat(threads)):
+            yield from outcomes
+            step.advance()
+
+
+def _of_seed(job: _Job, seed: int, threads: int) -> list[Outcome]:
+    torch.set_num_threads(threads)
+    runner, _ = job.runner(Silent())
+    return [outcome for arm in planned(job.preset) for outcome in runner.outcomes(arm, seed)]
 
 
 def _write_queries(path: Path, outcomes: Sequence[Outcome]) -> None:

@@ -31,7 +31,6 @@ class Answer(NamedTuple):
 class Shown(NamedTuple):
     """A query with the answers of two arms."""
 
-    kind: str
     reference: str
     text: str
     targets: tuple[str, ...]
@@ -46,24 +45,25 @@ def compared(preset: Preset) -> tuple[str, str] | None:
     return contrast.plus[-1], contrast.minus[-1]
 
 
-def shown(results: Results, runner: Runner) -> list[Shown]:
-    """Return a few queries of each kind, as the first seed answers them at the last step."""
+def shown(results: Results, runner: Runner) -> dict[str, list[Shown]]:
+    """Return a few queries of each kind that there is, as the first seed answers them at the last step."""
     names = compared(results.preset)
     if names is None:
-        return []
+        return {}
     ours, others = (results.first(name) for name in names)
     found = [runner.tops(one.arm, one.seed, TOP) for one in (ours, others)]
-    return [
-        _shown(kind, place, (ours, others), (found[0][place], found[1][place]))
-        for kind, place in _drawn(names, _ranks(ours), _ranks(others))
-    ]
+    return {
+        kind: [_shown(place, (ours, others), (found[0][place], found[1][place])) for place in places]
+        for kind, places in _drawn(names, _ranks(ours), _ranks(others)).items()
+        if places
+    }
 
 
-def _shown(kind: str, place: int, outcomes: tuple[Outcome, Outcome], found: tuple[Found, Found]) -> Shown:
+def _shown(place: int, outcomes: tuple[Outcome, Outcome], found: tuple[Found, Found]) -> Shown:
     answers = [
         Answer(outcome.arm.name, _ranks(outcome)[place], one.top) for outcome, one in zip(outcomes, found, strict=True)
     ]
-    return Shown(kind, found[0].reference, found[0].text, found[0].targets, (answers[0], answers[1]))
+    return Shown(found[0].reference, found[0].text, found[0].targets, (answers[0], answers[1]))
 
 
 def _ranks(outcome: Outcome) -> list[int | None]:
@@ -71,8 +71,8 @@ def _ranks(outcome: Outcome) -> list[int | None]:
     return ranks
 
 
-def _drawn(names: tuple[str, str], ours: Sequence[int | None], others: Sequence[int | None]) -> list[tuple[str, int]]:
-    """Draw places of queries of each kind, and say which kind."""
+def _drawn(names: tuple[str, str], ours: Sequence[int | None], others: Sequence[int | None]) -> dict[str, list[int]]:
+    """Draw places of queries of each kind."""
     kinds = {
         (True, False): f"found by \u201c{names[0]}\u201d alone",
         (False, True): f"found by \u201c{names[1]}\u201d alone",
@@ -84,8 +84,4 @@ def _drawn(names: tuple[str, str], ours: Sequence[int | None], others: Sequence[
         if one is not None and other is not None:
             places[one <= DEPTH, other <= DEPTH].append(place)
     rng = random.Random("queries that are shown")
-    return [
-        (kind, place)
-        for hits, kind in kinds.items()
-        for place in sorted(rng.sample(places[hits], min(EACH, len(places[hits]))))
-    ]
+    return {kind: sorted(rng.sample(places[hits], min(EACH, len(places[hits])))) for hits, kind in kinds.items()}
