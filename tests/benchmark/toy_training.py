@@ -99,12 +99,20 @@ class ToyRetriever(Retriever):
         return self.words.parameters()
 
 
-def toy_triplets(count: int, images: int, seed: int = 0) -> list[Triplet]:
-    """Return triplets of random pairs and texts of one to three words."""
+def toy_triplets(count: int, images: int, seed: int = 0, hard: int = 0) -> list[Triplet]:
+    """Return triplets of random pairs and texts of one to three words, some with other positives.
+
+    Args:
+        count: triplets.
+        images: that they are drawn from.
+        seed: of the draws.
+        hard: at most so many hard negatives a triplet.
+    """
     random = np.random.default_rng(seed)
     found = []
     for number in range(count):
-        reference, target = random.choice(images, 2, replace=False)
+        reference, target, *others = (f"image-{drawn}" for drawn in random.permutation(images)[: 3 + hard])
         texts = [" ".join(random.choice(WORDS, random.integers(1, 4))) for _ in range(1 + number % 2)]
-        found.append(Triplet(f"image-{reference}", f"image-{target}", tuple(texts)))
+        positives, negatives = tuple(others[: number % 2]), tuple(others[1 : 1 + number % (hard + 1)])
+        found.append(Triplet(reference, target, tuple(texts), positives, negatives))
     return found

@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from cirgen.errors import UserError
-from cirgen.file_locks import exclusive
-from cirgen.shards import atomic_path, write_text
+from cirgen.file_locks import exclusive, remove_unclaimed
+from cirgen.shards import TEMPORARY_SUFFIX, atomic_path, write_text
 
 TEMPERATURE = "temperature"
 PROVENANCE_FILE = "provenance.json"
@@ -88,6 +88,8 @@ class StageFolder:
             if not alone:
                 raise UserError(f"Another process trains in {self.path}; wait for it, or name another folder.")
             self._check()
+            for path in self.path.glob(f"*{TEMPORARY_SUFFIX}"):
+                remove_unclaimed(path)
             if not (self.path / PROVENANCE_FILE).exists():
                 write_text(self.path / PROVENANCE_FILE, _pretty(self._provenance))
             yield

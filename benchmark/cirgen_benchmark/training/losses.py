@@ -72,6 +72,7 @@ class InBatchLoss(nn.Module):
         return (loss + self._cross_entropy(scores, positives, asked)) / 2
 
     def _cross_entropy(self, scores: Tensor, positives: Tensor, ignored: Tensor | None) -> Tensor:
-        if ignored is not None:
-            scores = scores.masked_fill(ignored.scatter(1, positives[:, None], False), float("-inf"))
-        return cross_entropy(scores / self.temperature(), positives)
+        logits = scores / self.temperature()
+        if ignored is not None:  # after the division: minus infinity would give the temperature no gradient
+            logits = logits.masked_fill(ignored.scatter(1, positives[:, None], False), float("-inf"))
+        return cross_entropy(logits, positives)

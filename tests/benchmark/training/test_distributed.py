@@ -1,0 +1,43 @@
+"""Two processes with the same global batch end like one, up to rounding, for both losses."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import toy_stage
+from safetensors.torch import load_file
+from toy_stage import STAGES, run
+
+ROOT = Path(toy_stage.__file__).parents[2]
+HELPERS = Path(toy_stage.__file__).parent
+
+
+def launch(processes: int, folder: Path, stage: str) -> None:
+    """Train under accelerate's launcher, on CPUs that talk by gloo."""
+    options = f"--cpu --num_processes {processes} --num_machines 1 --mixed_precision no --dynamo_backend no"
+    arguments = [*options.split(), "--main_process_port", "0", str(HELPERS / "toy_stage.py"), str(folder), stage]
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "benchmark"), str(HELPERS)]),
+    }
+    command = [sys.executable, "-m", "accelerate.commands.launch", *arguments]
+    subprocess.run(command, env=environment, cwd=folder.parent, check=True)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("stage", list(STAGES))
+def test_two_processes_end_like_one(stage: str, tmp_path: Path) -> None:
+    launch(2, tmp_path / "two", stage)
+    together = run(tmp_path / "two", stage)
+    alone = run(tmp_path / "one", stage)
+    assert together.steps == alone.steps
+    torch.testing.assert_close(torch.tensor(together.losses), torch.tensor(alone.losses), rtol=1e-4, atol=1e-5)
+    ours, theirs = load_file(together.last), load_file(alone.last)
+    assert ours.keys() == theirs.keys()
+    for name, tensor in theirs.items():
+        torch.testing.assert_close(ours[name], tensor, rtol=1e-4, atol=1e-5)
