@@ -14,7 +14,8 @@ CIRGEN = [sys.executable, "-W", "ignore", "-c", "from cirgen.cli.app import main
 
 def start(folder: Path, *arguments: str, before: str = "") -> subprocess.Popen[str]:
     """Start `cirgen` in a folder, in its own process; `before` is shell code, such as a limit that it runs under."""
-    environment = {**os.environ, "COLUMNS": "80", "PYTHONPATH": str(Path(package).parent.parent)}
+    root = Path(package).parent.parent
+    environment = {**os.environ, "COLUMNS": "80", "PYTHONPATH": os.pathsep.join(map(str, (root, root / "benchmark")))}
     command = ["bash", "-c", f'{before}; exec "$@"', "cirgen", *CIRGEN] if before else CIRGEN
     return subprocess.Popen(
         [*command, *arguments], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

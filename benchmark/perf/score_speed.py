@@ -5,8 +5,8 @@ Run: python benchmark/perf/score_speed.py [--cirr DIR] [--fashioniq DIR] [--dime
 `plain` is an implementation of its own, in this file, that shares no code with cirgen: it reads the annotation files
 itself, sorts every query's whole gallery with torch, looks names up with numpy and compares them, as is widespread.
 Both rank the same made features of CIRR val (R@K and R_subset@K) and FashionIQ val (three categories, original
-gallery, reference kept). Times are CPU seconds, the least of some repeats in turns, of ranking alone: what is read from
-files before is not in them. `plain` sorts float32 similarities; so that rounding decides nothing, its ranks with
+gallery, reference kept). Times are CPU seconds, the least of some repeats in turns, of ranking alone: what is read
+from files before is not in them. `plain` sorts float32 similarities; so that rounding decides nothing, its ranks with
 float64 ones are compared with cirgen's: they must agree in every query, and so must every figure, or the script ends
 with exit code 1. OMP_NUM_THREADS=1 gives both one thread, which makes times on a busy machine steadier.
 

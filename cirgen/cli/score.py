@@ -119,7 +119,7 @@ def score(
     if per_query:
         written.append(_write_table(per_query, scores, other))
     notes = [*filter(None, [model.remark]), *scores.notes]
-    found = _Found(protocol.name, scores, other, ", ".join(map(str, compare or ())), notes, written, seed)
+    found = _Found(protocol.name, scores, other, ", ".join(path.name for path in compare or ()), notes, written, seed)
     if as_json:
         typer.echo(json.dumps(found.record(), indent=2))
     else:

@@ -64,7 +64,7 @@ def _numbers(path: Path, name: str, tensor: NDArray[Any]) -> NDArray[Any]:
 
 def _named_rows(path: Path, tensors: Features, metadata: Mapping[str, str]) -> dict[str, Sequence[str]]:
     return {
-        tensor: _ids(path, key, metadata[key], len(tensors[tensor]))
+        tensor: _ids(path, key, metadata[key], tensors[tensor].shape[:1])
         for tensor in tensors
         if (key := _ids_key(tensor)) in metadata
     }
@@ -76,15 +76,15 @@ def _ids_key(tensor: str) -> str:
     return f"{kind.replace('queries', 'query')}_ids{dot}{part}"
 
 
-def _ids(path: Path, key: str, text: str, rows: int) -> tuple[str, ...]:
+def _ids(path: Path, key: str, text: str, shape: tuple[int, ...]) -> tuple[str, ...]:
     try:
         found = json.loads(text)
     except ValueError as error:
         raise UserError(f"{key} in the header of {path} is no JSON ({error}); write a list of ids.") from error
-    if not isinstance(found, list) or len(found) != rows:
-        raise UserError(f"{key} in the header of {path} must be a list of {rows:,} ids, one for each row.")
+    if not isinstance(found, list) or (len(found),) != shape:
+        raise UserError(f"{key} in the header of {path} must be a list of {sum(shape):,} ids, one for each row.")
     ids = tuple(map(str, found))
-    if len(set(ids)) < rows:
+    if len(set(ids)) < len(ids):
         twice = next(one for one in ids if ids.count(one) > 1)
         raise UserError(f"{key} in the header of {path} names {twice} twice; keep one row of each.")
     return ids
@@ -132,7 +132,7 @@ def _unit(vectors: Vectors) -> NDArray[Any]:
 def norm_remark(features: Features) -> str:
     """Say that the vectors of galleries have several norms, which a model compared by cosine would not have."""
     for name, tensor in features.items():
-        if name.startswith("gallery") and np.isfinite(tensor).all():
+        if name.startswith("gallery") and tensor.ndim > 1 and tensor.size and np.isfinite(tensor).all():
             lengths = norms(tensor.reshape(-1, tensor.shape[-1]))
             lengths = lengths[lengths > 0]
             if len(lengths) and (abs(lengths - 1) > UNIT).any():
@@ -159,9 +159,8 @@ def tensor_of(features: Features, name: str, ids: Sequence[str], dimensions: Seq
     if tensor is None:
         raise UserError(f"The features have no tensor '{name}' (there are: {', '.join(sorted(features)) or 'none'}).")
     if tensor.ndim not in dimensions or 0 in tensor.shape[1:]:
-        raise UserError(
-            f"Tensor '{name}' has the shape {list(tensor.shape)}; it must be one vector a row: [{len(ids)}, d]."
-        )
+        forms = " or ".join(f"[{len(ids)}, {'T, ' * (number - 2)}d]" for number in dimensions)
+        raise UserError(f"Tensor '{name}' has the shape {list(tensor.shape)}; it must be {forms}.")
     if len(tensor) != len(ids):
         raise UserError(
             f"Tensor '{name}' has {len(tensor):,} rows and the benchmark {len(ids):,}; give one for each, in the "
