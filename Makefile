@@ -49,7 +49,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(BIN)/.cirgen: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP_INSTALL) -e .
+	$(PIP_INSTALL) -e '.[world]'
 	@touch $@
 
 $(BIN)/.cirgen-dev: pyproject.toml constraints.txt | $(BIN)/python
