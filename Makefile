@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check unit lint bench-caption bench-store bench-ingest bench-score
+.PHONY: help demo test test-long check unit lint bench-caption bench-store bench-ingest bench-score bench-bank
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ bench-ingest: $(BIN)/.cirgen ## Images taken in per second, and the memory it ta
 
 bench-score: $(BIN)/.cirgen ## Times faster than a full sort that cirgen score ranks, and that it finds the same in every query
 	OMP_NUM_THREADS=1 $(BIN)/python benchmark/perf/score_speed.py
+
+bench-bank: $(BIN)/.cirgen ## The bank loss in chunks against the plain formula: error, time, memory on a million rows
+	$(BIN)/python benchmark/perf/bank_loss.py
 
 check:
 	$(BIN)/ruff check .

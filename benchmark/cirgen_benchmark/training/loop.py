@@ -98,7 +98,7 @@ class Loop:
         start = self._resumed()
         written = time.monotonic()
         given = inputs.parts(start)
-        with self._progress.step("train", self._steps) as bar, kept_generators():
+        with self._progress.step("train", self._steps) as bar, kept_generators(self._accelerator.device):
             bar.advance(start)
             for done in range(start + 1, self._steps + 1):
                 seed_generators([self._seed, DROPOUT, done, self._accelerator.process_index])
@@ -228,17 +228,19 @@ def _optimiser(parameters: Mapping[str, nn.Parameter], settings: OptimiserSettin
 def seed_generators(key: list[int]) -> None:
     """Seed the generators of torch, numpy and Python from a key of numbers."""
     torch_seed, numpy_seed, python_seed = np.random.SeedSequence(key).generate_state(3).tolist()
-    torch.manual_seed(torch_seed)
+    torch.default_generator.manual_seed(torch_seed)  # torch.manual_seed keeps a stack trace of every call
+    if torch.cuda.is_available():
+        torch.cuda.manual_seed(torch_seed)
     np.random.seed(numpy_seed)  # noqa: NPY002  (models that draw from it are not ours to change)
     random.seed(python_seed)
 
 
 @contextmanager
-def kept_generators() -> Iterator[None]:
+def kept_generators(device: torch.device) -> Iterator[None]:
     """Give the generators of torch, numpy and Python their states back at the end."""
     of_python, of_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             yield
     finally:
         random.setstate(of_python)

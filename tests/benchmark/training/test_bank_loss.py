@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -173,3 +175,12 @@ def test_under_autocast_sums_stay_float32() -> None:
     exact = BankLoss(0.02)(queries, bank, positives)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(BankLoss(0.02)(queries, bank, positives), exact)
+
+
+@pytest.mark.integration
+def test_the_script_that_compares_it_with_the_plain_formula_runs_and_agrees() -> None:
+    script = Path(__file__).parents[3] / "benchmark" / "perf" / "bank_loss.py"
+    sizes = ["--rows", "500", "--large-rows", "3000", "--batch", "16", "--width", "32", "--repeats", "1"]
+    told = subprocess.run([sys.executable, str(script), *sizes], check=True, capture_output=True, text=True).stdout
+    assert "chunked  relative error" in told
+    assert "beyond the bank" in told
