@@ -57,8 +57,11 @@ def bench(
     for table in tables(results):
         console.print(table)
         console.print()
-    console.print(sentence(results), highlight=False)
+    for line in (*results.notes, sentence(results)):
+        console.print(line, highlight=False)
     console.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
+    if chosen.submissions:
+        console.print(f"for the server: {folder / 'submissions'}", highlight=False, soft_wrap=True)
 
 
 def _name(corpus: str) -> str:

@@ -23,12 +23,25 @@ class SourceImages(ImageCollection):
         self._contents: dict[str, str] = {}
 
     @classmethod
-    def of(cls, source: Source) -> SourceImages:
+    def of(cls, source: Source, name: str, allow_missing: bool = False) -> SourceImages:
         """List the images of a source; a name in several categories is one image.
 
+        Args:
+            source: which is told to go on without missing images.
+            name: of what it is a copy, for messages.
+            allow_missing: go on without them.
+
         Raises:
-            UserError: as `source.items`, such as for missing images.
+            UserError: images are missing and that is not allowed, or all of them are.
         """
+        remarks = " ".join(source.remarks())
+        if source.count() == 0:
+            raise UserError(f"No image of {name} was found ({remarks}); set --root to a folder that holds its images.")
+        if remarks and not allow_missing:
+            raise UserError(
+                f"The copy of {name} has holes ({remarks}); fetch the images, or go on without them: "
+                "--set allow_missing=true."
+            )
         return cls({item.source_id: item for item in source.items()})
 
     @property

@@ -45,14 +45,14 @@ def fashioniq_triplets(root: Path, allow_missing: bool = False) -> HumanTriplets
     Raises:
         UserError: the layout is another one, or images are missing and that is not allowed.
     """
-    source = FashionIQ(FashionIQSettings(root=str(root), split="train", allow_missing=allow_missing))
+    source = FashionIQ(FashionIQSettings(root=str(root), split="train", allow_missing=True))
     rows = [
         row
         for category in CATEGORIES
         for row in load_annotations(root / "captions" / f"cap.{category}.train.json", list[_FashionIQRow])
     ]
     triplets = [Triplet(row.candidate, row.target, joined_captions(row.captions)) for row in rows]
-    return _with_images(triplets, SourceImages.of(source), allow_missing)
+    return _with_images(triplets, SourceImages.of(source, "fashioniq train", allow_missing), allow_missing)
 
 
 def joined_captions(captions: list[str]) -> tuple[str, ...]:
@@ -71,10 +71,10 @@ def cirr_triplets(root: Path, allow_missing: bool = False) -> HumanTriplets:
     Raises:
         UserError: as `fashioniq_triplets`.
     """
-    source = CIRR(CIRRSettings(root=str(root), split="train", allow_missing=allow_missing))
+    source = CIRR(CIRRSettings(root=str(root), split="train", allow_missing=True))
     rows = load_annotations(source.captions_file, list[_CIRRRow])
     triplets = [Triplet(row.reference, row.target_hard, (row.caption,)) for row in rows]
-    return _with_images(triplets, SourceImages.of(source), allow_missing)
+    return _with_images(triplets, SourceImages.of(source, "cirr train", allow_missing), allow_missing)
 
 
 def _with_images(triplets: list[Triplet], images: SourceImages, allow_missing: bool) -> HumanTriplets:

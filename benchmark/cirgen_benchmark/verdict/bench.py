@@ -4,6 +4,7 @@ OUTPUT/preset.yaml       the preset with every default
 OUTPUT/bench.json        every figure
 OUTPUT/report.html       the same to look at, with queries and what was found
 OUTPUT/queries.parquet   ranks of every query, arm, seed and step
+OUTPUT/submissions/      where the preset says so: files for a benchmark's server, ARM/SEED/STEP/
 OUTPUT/work/             trained weights and encoded images; the same command finds them again
 """
 
@@ -16,6 +17,7 @@ from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 import pyarrow as pa
 import torch
@@ -29,11 +31,12 @@ from cirgen_benchmark.data.corpus import Corpus
 from cirgen_benchmark.models.base import Retriever
 from cirgen_benchmark.models.registry import load_retriever
 from cirgen_benchmark.models.weights import load_saved
+from cirgen_benchmark.verdict.checks import check_preset
 from cirgen_benchmark.verdict.examiner import Examiner
 from cirgen_benchmark.verdict.mixture import Mixture
 from cirgen_benchmark.verdict.plan import planned
-from cirgen_benchmark.verdict.preset import BaseSettings, Preset, Queries
-from cirgen_benchmark.verdict.questions import questions
+from cirgen_benchmark.verdict.preset import BaseSettings, Preset
+from cirgen_benchmark.verdict.questions import Questions, questions, withheld
 from cirgen_benchmark.verdict.record import record
 from cirgen_benchmark.verdict.report import write_report
 from cirgen_benchmark.verdict.results import Results
@@ -82,11 +85,12 @@ def bench(
     progress = progress or Silent()
     write_text(output / "preset.yaml", yaml_text.write_yaml(preset.model_dump(mode="json")))
     job = _Job(str(corpus), preset, output, images, model)
-    runner, mixture = job.runner(progress)
+    runner, mixture = job.runner(progress, checked=True)
     each = _in_processes(job, jobs, progress) if jobs > 1 else _one_by_one(runner, preset, progress)
-    results = Results(preset, list(each))
+    results = Results(preset, list(each), mixture.remarks)
     _write_queries(output / "queries.parquet", results.outcomes)
-    found = record(results, str(corpus), mixture.fingerprints)
+    sent = [str(path.relative_to(output)) for path in _write_submissions(output / "submissions", runner, preset)]
+    found = record(results, str(corpus), mixture.fingerprints, sent)
     write_text(output / "bench.json", json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     write_report(output / "report.html", results, runner, str(corpus))
     return results
@@ -101,26 +105,29 @@ class _Job(NamedTuple):
     images: str | Path | None
     model: Retriever | None
 
-    def runner(self, progress: Progress) -> tuple[Runner, Mixture]:
-        """Read what is trained on and asked."""
+    def runner(self, progress: Progress, checked: bool = False) -> tuple[Runner, Mixture]:
+        """Read what is trained on and asked; with `checked`, refuse what would fail later."""
         preset, work = self.preset, self.output / "work"
         mixture = Mixture(preset, Corpus(self.corpus, preset.splits, images=self.images))
 
-        def examiner(settings: Queries) -> Examiner:
-            protocol, images = questions(settings, mixture, preset.root, progress)
-            return Examiner(protocol, images, preset.base.encode_batch, work / "encoded")
+        def examiner(asked: Questions) -> Examiner:
+            return Examiner(*asked, preset.base.encode_batch, work / "encoded")
 
-        evaluation = examiner(preset.evaluation)
-        development = examiner(preset.development) if preset.development else None
+        evaluation = examiner(questions(preset.evaluation, mixture, preset, progress))
+        looked_at, sent = preset.development, preset.submissions
+        development = examiner(questions(looked_at, mixture, preset, progress)) if looked_at else None
+        server = examiner(withheld(sent, preset)) if sent else None
+        if checked:
+            check_preset(preset, mixture, evaluation, development)
         base = self.model or _base(preset.base)
-        return Runner(preset, mixture, base, development, evaluation, work, progress), mixture
+        return Runner(preset, mixture, base, development, evaluation, server, work, progress), mixture
 
 
 def _base(settings: BaseSettings) -> Retriever:
     device = pick_device(settings.device)
     if settings.weights is not None:
         return load_saved(Path(settings.weights)).to(device)
-    return load_retriever(settings.family, settings.model, settings.revision).to(device)
+    return load_retriever(settings.family, settings.model, settings.revision, **settings.options).to(device)
 
 
 def _one_by_one(runner: Runner, preset: Preset, progress: Progress) -> Iterator[Outcome]:
@@ -157,6 +164,16 @@ def _write_queries(path: Path, outcomes: Sequence[Outcome]) -> None:
     tables = [_labelled(outcome) for outcome in outcomes]
     with atomic_path(path) as temporary:
         pq.write_table(pa.concat_tables(tables), temporary, compression="zstd")
+
+
+def _write_submissions(folder: Path, runner: Runner, preset: Preset) -> Iterator[Path]:
+    """Write what the preset's arms send to a server, and yield the files."""
+    sent = preset.submissions.arms if preset.submissions else ()
+    for arm in (arm for arm in planned(preset) if arm.name in sent):
+        for seed in preset.seeds:
+            for at, files in runner.submissions(arm, seed):
+                into = folder / quote(arm.name, safe=" ,") / f"seed-{seed}" / at
+                yield from (file.write(into) for file in files)
 
 
 def _labelled(outcome: Outcome) -> pa.Table:

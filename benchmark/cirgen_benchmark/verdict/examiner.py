@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from cirgen.errors import UserError
 from cirgen.keys import digest
@@ -18,6 +19,7 @@ from cirgen_benchmark.models.base import Retriever
 from cirgen_benchmark.protocols.base import Features, Protocol, Query, Scores
 from cirgen_benchmark.protocols.parts import GalleryProtocol, Opened
 from cirgen_benchmark.protocols.ranks import alphabetical, first
+from cirgen_benchmark.protocols.submissions import Submission
 from cirgen_benchmark.training.features import EncodedImages, encode_collection, evaluating
 
 QUERY_BATCH = 256
@@ -49,17 +51,31 @@ class Examiner:
         self.images = images
         self._batch = batch
         self._cache = cache
-        self._ids = tuple(dict.fromkeys(_named(protocol)))
+        self._known = frozenset(images.ids)
+        self._ids = tuple(name for name in dict.fromkeys(_named(protocol)) if name in self._known)
 
     @cached_property
     def fingerprint(self) -> str:
         """A hash of what is asked, among which pictures."""
         galleries = {
-            name: [self.images.content(one) for one in ids] for name, ids in self.protocol.galleries().items()
+            name: [self.images.content(one) if one in self._known else None for one in ids]
+            for name, ids in self.protocol.galleries().items()
         }
         return digest(
             "questions", self.protocol.name, galleries, {k: list(v) for k, v in self.protocol.queries().items()}
         )
+
+    @cached_property
+    def metrics(self) -> tuple[str, ...]:
+        """Every key that scores have: told by embeddings that are all alike.
+
+        Raises:
+            UserError: images are missing and that is not allowed.
+        """
+        named = dict(self.protocol.galleries())
+        named |= {name: [query.reference for query in asked] for name, asked in self.protocol.queries().items()}
+        found = {name: self._filled(ids, torch.ones(len(self._there(ids)), 1)) for name, ids in named.items()}
+        return tuple(self.protocol.score(found).metrics)
 
     def value(self, metric: str, model: Retriever, encoded: EncodedImages | None = None) -> float:
         """Return one metric of a model, in per cent.
@@ -76,14 +92,35 @@ class Examiner:
         return encode_collection(model, self.images, self._ids, batch=self._batch, folder=folder)
 
     def features(self, model: Retriever, encoded: EncodedImages) -> Features:
-        """Return the tensors that a features file would hold."""
-        galleries = {name: encoded.targets_of(ids).numpy() for name, ids in self.protocol.galleries().items()}
-        queries = {name: _composed(model, encoded, asked) for name, asked in self.protocol.queries().items()}
-        return {**galleries, **queries}
+        """Return the tensors that a features file would hold; rows of zeros for images that are not there."""
+        galleries = self.protocol.galleries().items()
+        found = {name: self._filled(ids, encoded.targets_of(self._there(ids))) for name, ids in galleries}
+        for name, asked in self.protocol.queries().items():
+            there = [query for query in asked if query.reference in self._known]
+            found[name] = self._filled([query.reference for query in asked], _composed(model, encoded, there))
+        return found
 
     def scores(self, model: Retriever, encoded: EncodedImages | None = None) -> Scores:
         """Score a model, whose pictures may be encoded already."""
         return self.protocol.score(self.features(model, encoded or self.encode(model)))
+
+    def submissions(self, model: Retriever, encoded: EncodedImages) -> Sequence[Submission]:
+        """Return the files that the benchmark's server takes.
+
+        Raises:
+            UserError: it has none, or images are missing and that is not allowed.
+        """
+        return self.protocol.submissions(self.features(model, encoded))
+
+    def _there(self, ids: Sequence[str]) -> list[str]:
+        """Return the images that the copy has."""
+        return [name for name in ids if name in self._known]
+
+    def _filled(self, ids: Sequence[str], rows: Tensor) -> NDArray[np.float32]:
+        """Put the rows of those images that the copy has in their places; the others get zeros."""
+        whole = np.zeros((len(ids), *rows.shape[1:]), dtype=np.float32)
+        whole[[name in self._known for name in ids]] = rows.numpy()
+        return whole
 
     def tops(self, model: Retriever, encoded: EncodedImages, depth: int) -> list[Found]:
         """Return what a model finds for every query, in the order of the protocol's table; references are left out.
@@ -127,7 +164,7 @@ def _named(protocol: Protocol) -> Iterable[str]:
         yield from (query.reference for query in queries)
 
 
-def _composed(model: Retriever, encoded: EncodedImages, queries: Sequence[Query]) -> NDArray[np.float32]:
+def _composed(model: Retriever, encoded: EncodedImages, queries: Sequence[Query]) -> Tensor:
     device = next(model.parameters()).device
     rows = []
     with evaluating(model):
@@ -136,4 +173,4 @@ def _composed(model: Retriever, encoded: EncodedImages, queries: Sequence[Query]
             references = encoded.references_of(query.reference for query in asked).to(device)
             tokens = {name: ids.to(device) for name, ids in model.tokenize([query.text for query in asked]).items()}
             rows.append(model.compose(references, tokens).float().cpu())
-    return torch.cat(rows).numpy()
+    return torch.cat(rows)

@@ -16,7 +16,7 @@ from cirgen_benchmark.images import ImageCollection
 from cirgen_benchmark.triplets import Triplet
 from cirgen_benchmark.verdict.holdout import Holdout
 from cirgen_benchmark.verdict.preset import DataSettings, FilesHuman, HoldoutQueries, Preset, WorldHuman
-from cirgen_benchmark.verdict.selection import Selector
+from cirgen_benchmark.verdict.selection import Selector, by_pair
 from cirgen_benchmark.verdict.world import Truth, WorldCollection, human_like, shipped_collection
 
 JUDGED = ""
@@ -51,12 +51,14 @@ class Mixture:
         if data.corpus is None:
             return human
         rows = self._selectors[data.of or JUDGED].triplets(data.corpus, seed)
+        rows = by_pair(rows) if data.pairs else rows
         wanted = data.count if data.ratio is None else max(1, round(data.ratio * len(human)))
         if wanted is None:
             return human + rows
         if wanted > len(rows):
+            what = f"{'pairs' if data.pairs else 'rows'} ({data.corpus})"
             raise UserError(
-                f"{wanted:,} rows ({data.corpus}) of the corpus '{self._corpora[data.of or JUDGED].name}' are asked "
+                f"{wanted:,} {what} of the corpus '{self._corpora[data.of or JUDGED].name}' are asked "
                 f"for, and it has {len(rows):,}; lower count, ratio or the number of human triplets."
             )
         return human + random.Random(f"rows {seed}").sample(rows, wanted)
@@ -76,6 +78,12 @@ class Mixture:
     def fingerprints(self) -> dict[str, str]:
         """Hashes of the corpora by name."""
         return {name or "judged": corpus.fingerprint for name, corpus in self._corpora.items()}
+
+    @property
+    def remarks(self) -> list[str]:
+        """Say what is left out of training because the copy of the benchmark lacks images."""
+        left_out = self._people.left_out if self._people else 0
+        return [f"{left_out:,} human training triplets lack an image and are left out."] if left_out else []
 
     @cached_property
     def holdout(self) -> Holdout:
@@ -116,7 +124,7 @@ class Mixture:
             return None
         if isinstance(settings, WorldHuman):
             return HumanTriplets((), self._shipped.images)
-        return _read_human(settings, self._preset.root)
+        return _read_human(settings, self._preset)
 
     @cached_property
     def _selectors(self) -> Mapping[str, Selector]:
@@ -132,10 +140,10 @@ def _used(preset: Preset, name: str) -> bool:
     return any(data.of == name for entry, data in preset.data.items() if entry in on)
 
 
-def _read_human(settings: FilesHuman, root: str | None) -> HumanTriplets:
-    folder = benchmark_root(settings.root or root, settings.kind)
+def _read_human(settings: FilesHuman, preset: Preset) -> HumanTriplets:
+    folder = benchmark_root(settings.root or preset.root, settings.kind)
     read = {"fashioniq": fashioniq_triplets, "cirr": cirr_triplets}[settings.kind]
-    return read(folder, settings.allow_missing)
+    return read(folder, preset.allow_missing)
 
 
 def benchmark_root(root: str | None, kind: str) -> Path:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from cirgen_benchmark.training.settings import StageSettings
-from cirgen_benchmark.verdict.preset import ArmSettings, CurveSettings, DataSettings, Inputs, Preset
+from cirgen_benchmark.verdict.preset import ArmSettings, CurveSettings, DataSettings, Inputs, Preset, StepSettings
 
 
 class PlannedStep(NamedTuple):
@@ -16,6 +16,8 @@ class PlannedStep(NamedTuple):
     """Of the stage."""
     stage: StageSettings
     data: DataSettings
+    epochs_of: DataSettings | None = None
+    """Where epochs are counted, if not on `data`."""
 
 
 class PlannedArm(NamedTuple):
@@ -41,8 +43,12 @@ def planned(preset: Preset) -> list[PlannedArm]:
 
 
 def _arm(preset: Preset, name: str, settings: ArmSettings) -> PlannedArm:
-    steps = (PlannedStep(step.stage, preset.stages[step.stage], preset.data[step.on]) for step in settings.steps)
-    return PlannedArm(name, tuple(steps), settings.inputs)
+    return PlannedArm(name, tuple(_step(preset, step) for step in settings.steps), settings.inputs)
+
+
+def _step(preset: Preset, step: StepSettings) -> PlannedStep:
+    counted = None if step.epochs_of is None else preset.data[step.epochs_of]
+    return PlannedStep(step.stage, preset.stages[step.stage], preset.data[step.on], counted)
 
 
 def _points(name: str, curve: CurveSettings, arms: dict[str, PlannedArm]) -> Iterator[PlannedArm]:

@@ -33,6 +33,8 @@ class BaseSettings(Settings):
     model: Name
     """Hub id or folder of a transformers model; `cirgen:judge-encoder` for the embedded world."""
     revision: str | None = None
+    options: dict[Name, bool | int | float | str | None] = Field(default_factory=dict)
+    """Of the family, such as `target_pad`; docs/retrieval-model.md lists them."""
     weights: Name | None = None
     """Folder of a stage-one checkpoint that an earlier bench wrote, instead of the model's own weights."""
     device: str = "auto"
@@ -54,7 +56,6 @@ class FilesHuman(Settings):
     """Folder of the copy; the preset's `root` by default."""
     triplets: PositiveInt | None = None
     """So many of them, drawn anew for every seed; all by default."""
-    allow_missing: bool = False
 
 
 class WorldQueries(Settings):
@@ -93,7 +94,6 @@ class FashionIQQueries(Settings):
     text: Literal["first_and_second", "second_and_first", "first", "second"] = "first_and_second"
     capitalised: bool = False
     """With one capital at the start of the text, as TG-CIR, BLIP4CIR and SPRC have it."""
-    allow_missing: bool = False
 
 
 class CIRRQueries(Settings):
@@ -101,7 +101,15 @@ class CIRRQueries(Settings):
 
     kind: Literal["cirr"] = "cirr"
     root: Name | None = None
-    allow_missing: bool = False
+
+
+class SubmissionSettings(Settings):
+    """What the server of a split with withheld targets is to score: files for each arm, seed and step."""
+
+    kind: Literal["cirr"] = "cirr"
+    """CIRR test1, two files each."""
+    root: Name | None = None
+    arms: tuple[Name, ...] = Field(min_length=1)
 
 
 Human = Annotated[WorldHuman | FilesHuman, Field(discriminator="kind")]
@@ -124,13 +132,16 @@ class DataSettings(Settings):
     """So many rows of the selection, drawn anew for every seed."""
     ratio: Positive | None = None
     """So many rows of the selection for every human triplet."""
+    pairs: bool = False
+    """Rows of one pair are one triplet, of whose texts each access draws one (as the paper mixes CIRR's); `count`
+    and `ratio` then count pairs."""
 
     @model_validator(mode="after")
     def _something(self) -> DataSettings:
         if not self.human and self.corpus is None:
             raise ValueError("trains on nothing; give human, corpus or both")
-        if self.corpus is None and (self.of or self.count or self.ratio):
-            raise ValueError("of, count and ratio belong to corpus; name a selection")
+        if self.corpus is None and (self.of or self.count or self.ratio or self.pairs):
+            raise ValueError("of, count, ratio and pairs belong to corpus; name a selection")
         if self.ratio and not self.human:
             raise ValueError("ratio is a share of the human triplets; give human, too")
         return self
@@ -141,6 +152,8 @@ class StepSettings(Settings):
 
     stage: Name
     on: Name
+    epochs_of: Name | None = None
+    """Epochs of the stage are counted on this data instead, so that arms on less data take as many steps."""
 
 
 class ArmSettings(Settings):
@@ -193,6 +206,8 @@ class Preset(Settings):
     """Too small for a claim; the report says so."""
     root: Name | None = None
     """Folder of the benchmark's copy, where the preset reads one."""
+    allow_missing: bool = False
+    """Go on without images that the copy lacks; every figure's key then says `partial`."""
     seeds: tuple[int, ...] = Field(min_length=1)
     base: BaseSettings
     human: Human | None = None
@@ -212,12 +227,23 @@ class Preset(Settings):
     contrasts: dict[Name, ContrastSettings] = Field(default_factory=dict)
     verdict: Name | None = None
     """The contrast that the last sentence is about; without one the report ends in figures."""
+    submissions: SubmissionSettings | None = None
     curves: dict[Name, CurveSettings] = Field(default_factory=dict)
+
+    @property
+    def chosen_by(self) -> str:
+        """End of the metric key that chooses a step."""
+        return self.select_by or self.primary
 
     @property
     def selects_on_reported_split(self) -> bool:
         """Whether steps are chosen on the very queries that are reported, as the paper's released code does."""
         return self.development == self.evaluation
+
+    @property
+    def begins_with_chosen(self) -> bool:
+        """Whether a stage hands a chosen step on, so that figures of the last step depend on the choice, too."""
+        return any(stage.select == "best" for stage in self.stages.values())
 
     @model_validator(mode="after")
     def _names(self) -> Preset:
@@ -229,12 +255,14 @@ class Preset(Settings):
     def _unknown(self) -> Iterator[str]:
         for name, arm in self.arms.items():
             yield from _known(f"arms.{name}", "stage", (step.stage for step in arm.steps), self.stages)
-            yield from _known(f"arms.{name}", "data", (step.on for step in arm.steps), self.data)
+            named = (data for step in arm.steps for data in (step.on, step.epochs_of) if data)
+            yield from _known(f"arms.{name}", "data", named, self.data)
         for name, contrast in self.contrasts.items():
             yield from _known(f"contrasts.{name}", "arm", (*contrast.plus, *contrast.minus), self.arms)
         for name, curve in self.curves.items():
             yield from _known(f"curves.{name}", "arm", curve.arms, self.arms)
         yield from _known("verdict", "contrast", (self.verdict,) if self.verdict else (), self.contrasts)
+        yield from _known("submissions", "arm", self.submissions.arms if self.submissions else (), self.arms)
         yield from self._missing_data()
         yield from self._missing_development()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
 from cirgen.errors import UserError
 from cirgen.progress import Progress
@@ -19,22 +20,24 @@ from cirgen_benchmark.protocols.retrieval import Retrieval
 from cirgen_benchmark.triplets import Triplet
 from cirgen_benchmark.verdict.mixture import Mixture, benchmark_root
 from cirgen_benchmark.verdict.preset import (
-    CIRRQueries,
     CorpusQueries,
-    FashionIQQueries,
     HoldoutQueries,
+    Preset,
     Queries,
+    SubmissionSettings,
     WorldQueries,
 )
 from cirgen_benchmark.verdict.world import drawn_collection, world_queries
 
 Questions = tuple[Protocol, ImageCollection]
+BenchmarkKind = Literal["fashioniq", "cirr"]
+Split = Literal["val", "test1"]
 WORLD_QUERY_SEED = 1
 """Of the queries of development and evaluation: the same in every run, so that figures can be compared."""
 
 
-def questions(settings: Queries, mixture: Mixture, root: str | None, progress: Progress) -> Questions:
-    """Return the protocol that a preset names, and the images that it is about.
+def questions(settings: Queries, mixture: Mixture, preset: Preset, progress: Progress) -> Questions:
+    """Return the protocol of one of a preset's sets, and the images that it is about.
 
     Raises:
         UserError: a copy, an image or a split is missing.
@@ -45,7 +48,17 @@ def questions(settings: Queries, mixture: Mixture, root: str | None, progress: P
         return _holdout(mixture)
     if isinstance(settings, CorpusQueries):
         return _split(mixture.judged, settings.split)
-    return _benchmark(settings, root)
+    options = settings.model_dump(exclude={"kind", "root"})
+    return _benchmark(settings.kind, "val", settings.root, preset, options)
+
+
+def withheld(settings: SubmissionSettings, preset: Preset) -> Questions:
+    """Return the protocol of a split that its server alone can score, and its images.
+
+    Raises:
+        UserError: as `questions`.
+    """
+    return _benchmark(settings.kind, "test1", settings.root, preset, {})
 
 
 def _world(settings: WorldQueries, progress: Progress) -> Questions:
@@ -79,13 +92,15 @@ def _asked(triplets: Iterable[tuple[str, Triplet]]) -> list[Asked]:
     ]
 
 
-def _benchmark(settings: FashionIQQueries | CIRRQueries, root: str | None) -> Questions:
-    folder = benchmark_root(settings.root or root, settings.kind)
-    options = settings.model_dump(exclude={"kind", "root"})
-    return open_benchmark(settings.kind, "val", folder, **options), SourceImages.of(_source(settings, str(folder)))
+def _benchmark(
+    kind: BenchmarkKind, split: Split, root: str | None, preset: Preset, options: Mapping[str, Any]
+) -> Questions:
+    folder, allowed = benchmark_root(root or preset.root, kind), preset.allow_missing
+    protocol = open_benchmark(kind, split, folder, allow_missing=allowed, **options)
+    return protocol, SourceImages.of(_source(kind, split, str(folder)), f"{kind} {split}", allowed)
 
 
-def _source(settings: FashionIQQueries | CIRRQueries, root: str) -> Source:
-    if isinstance(settings, FashionIQQueries):
-        return FashionIQ(FashionIQSettings(root=root, split="val", allow_missing=settings.allow_missing))
-    return CIRR(CIRRSettings(root=root, split="val", allow_missing=settings.allow_missing))
+def _source(kind: BenchmarkKind, split: Split, root: str) -> Source:
+    if kind == "cirr":
+        return CIRR(CIRRSettings(root=root, split=split, allow_missing=True))
+    return FashionIQ(FashionIQSettings.model_validate({"root": root, "split": split, "allow_missing": True}))

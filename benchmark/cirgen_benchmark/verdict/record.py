@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -15,14 +16,17 @@ from cirgen_benchmark.verdict.statistics import DRAWS
 from cirgen_benchmark.verdict.words import sentence
 
 
-def record(results: Results, corpus: str, fingerprints: dict[str, str]) -> dict[str, Any]:
+def record(
+    results: Results, corpus: str, fingerprints: Mapping[str, str], submissions: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return plain data: the sentence, arms, contrasts and curves, per cent and points."""
     preset = results.preset
     return {
         "verdict": sentence(results),
         "indicative": preset.indicative,
         "corpus": corpus,
-        "corpora": fingerprints,
+        "corpora": dict(fingerprints),
+        "notes": list(results.notes),
         "metric": preset.primary,
         "seeds": list(preset.seeds),
         "queries": results.queries,
@@ -35,6 +39,7 @@ def record(results: Results, corpus: str, fingerprints: dict[str, str]) -> dict[
             for one in results.contrasts()
         ],
         "curves": [{**asdict(point), "primary": point.primary._asdict()} for point in results.curves()],
+        "submissions": list(submissions),
         "preset": preset.model_dump(mode="json"),
         "versions": {
             "cirgen": __version__,

@@ -17,7 +17,7 @@ from cirgen_benchmark.verdict.preset import Preset
 from cirgen_benchmark.verdict.results import Results
 from cirgen_benchmark.verdict.runner import Runner
 from cirgen_benchmark.verdict.statistics import DRAWS
-from cirgen_benchmark.verdict.table import AT
+from cirgen_benchmark.verdict.table import at_words
 from cirgen_benchmark.verdict.words import per_cent, points, sentence
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
@@ -36,7 +36,7 @@ def write_report(path: Path, results: Results, runner: Runner, corpus: str) -> N
         results=results,
         arms=_arms(results),
         contrasts=results.contrasts(),
-        at_words=AT,
+        at_words=at_words(preset),
         per_cent=per_cent,
         points=points,
         arm_plots=_arm_plots(results),

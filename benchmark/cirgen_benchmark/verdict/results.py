@@ -67,10 +67,13 @@ class Results:
     Args:
         preset: whose outcomes these are.
         outcomes: every arm with every seed.
+        remarks: what training lacks, in whole sentences.
     """
 
-    def __init__(self, preset: Preset, outcomes: Sequence[Outcome]) -> None:
+    def __init__(self, preset: Preset, outcomes: Sequence[Outcome], remarks: Sequence[str] = ()) -> None:
         self.preset = preset
+        self.notes = (*remarks, *outcomes[0].notes)
+        """What is missing, in whole sentences."""
         self.outcomes = tuple(outcomes)
         self._by_arm: dict[tuple[str, At], list[Outcome]] = {}
         for outcome in outcomes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,8 +18,11 @@ from cirgen_benchmark.models.base import Retriever
 from cirgen_benchmark.models.weights import content
 from cirgen_benchmark.protocols.base import Scores
 from cirgen_benchmark.protocols.figures import Figure
+from cirgen_benchmark.protocols.submissions import Submission
+from cirgen_benchmark.training.batches import steps_per_epoch
 from cirgen_benchmark.training.features import EncodedImages
 from cirgen_benchmark.training.provenance import code_version
+from cirgen_benchmark.training.settings import StageSettings
 from cirgen_benchmark.training.trainer import Trained, load_trained, train
 from cirgen_benchmark.triplets import Triplet
 from cirgen_benchmark.verdict.examiner import Examiner, Found, metric_key
@@ -43,10 +46,22 @@ class Outcome:
     metrics: Mapping[str, float]
     primary: Figure
     """The primary metric, query by query."""
-    queries: pa.Table
-    """The protocol's table: one row a query."""
     triplets: tuple[int, int]
     """Human and synthetic ones that the last step of the arm trained on."""
+    queries: pa.Table
+    """The protocol's table: one row a query."""
+    notes: tuple[str, ...]
+    """What the evaluation set lacks, in whole sentences."""
+
+
+class _Taken(NamedTuple):
+    """An arm at one of its steps."""
+
+    at: At
+    step: int
+    model: Retriever
+    """With the weights of the step; the next one changes it."""
+    stages: Sequence[_Stage]
 
 
 class _Stage(NamedTuple):
@@ -67,6 +82,7 @@ class Runner:
         base: the model that every arm begins with; it is never changed.
         development: questions that choose a step; None where nothing is chosen.
         evaluation: questions that are reported.
+        server: questions that their server alone can score; None where nothing is sent to one.
         folder: what is trained and encoded is kept here.
         progress: where arms are shown.
     """
@@ -78,6 +94,7 @@ class Runner:
         base: Retriever,
         development: Examiner | None,
         evaluation: Examiner,
+        server: Examiner | None,
         folder: Path,
         progress: Progress,
     ) -> None:
@@ -86,6 +103,7 @@ class Runner:
         self._base = base
         self._development = development
         self._evaluation = evaluation
+        self._server = server
         self._folder = folder
         self._progress = progress
 
@@ -100,37 +118,46 @@ class Runner:
         Raises:
             UserError: data for the arm are missing, or the preset's primary metric is none of the protocol's.
         """
-        model = self._fresh(arm)
-        stages = self._train(model, arm, seed)
-        last = stages[-1].trained if stages else None
-        steps: list[tuple[At, Path | None, int]] = [("last", last.last, last.steps) if last else ("last", None, 0)]
-        if last and last.best is not None and last.best_step is not None:
-            steps.append(("best", last.best, last.best_step))
         encoded: EncodedImages | None = None
         found = []
-        for at, weights, step in steps:
-            if weights is not None:
-                load_trained(model, weights)
-            if encoded is None or not (stages and stages[-1].frozen):
-                encoded = self._evaluation.encode(model)
-            found.append(self._outcome(arm, seed, at, step, self._evaluation.scores(model, encoded), stages))
+        for taken in self._taken(arm, seed):
+            if encoded is None or not (taken.stages and taken.stages[-1].frozen):
+                encoded = self._evaluation.encode(taken.model)
+            found.append(self._outcome(arm, seed, taken, self._evaluation.scores(taken.model, encoded)))
         return found
+
+    def submissions(self, arm: PlannedArm, seed: int) -> Iterator[tuple[At, Sequence[Submission]]]:
+        """Yield what an arm that is trained sends to the server, at its last and at its best step."""
+        assert self._server is not None
+        for taken in self._taken(arm, seed):
+            yield taken.at, self._server.submissions(taken.model, self._server.encode(taken.model))
+
+    def _taken(self, arm: PlannedArm, seed: int) -> Iterator[_Taken]:
+        """Yield a trained arm at its last step, then at its best."""
+        model = self._fresh(arm)
+        stages = self._train(model, arm, seed)
+        if not stages:
+            yield _Taken("last", 0, model, stages)
+            return
+        trained = stages[-1].trained
+        load_trained(model, trained.last)
+        yield _Taken("last", trained.steps, model, stages)
+        if trained.best is not None and trained.best_step is not None:
+            load_trained(model, trained.best)
+            yield _Taken("best", trained.best_step, model, stages)
 
     def tops(self, arm: PlannedArm, seed: int, depth: int) -> list[Found]:
         """Return what an arm that is trained finds for every query, its references left out, at its last step."""
-        model = self._fresh(arm)
-        self._train(model, arm, seed)
+        model = next(self._taken(arm, seed)).model
         return self._evaluation.tops(model, self._evaluation.encode(model), depth)
 
-    def _outcome(
-        self, arm: PlannedArm, seed: int, at: At, step: int, scores: Scores, stages: Sequence[_Stage]
-    ) -> Outcome:
+    def _outcome(self, arm: PlannedArm, seed: int, taken: _Taken, scores: Scores) -> Outcome:
         primary = metric_key(scores.figures, self._preset.primary)
-        triplets = stages[-1].triplets if stages else ()
+        triplets = taken.stages[-1].triplets if taken.stages else ()
         human = sum(triplet.origin == "human" for triplet in triplets)
         return Outcome(
-            arm, seed, at, step, dict(scores.metrics), scores.figures[primary], scores.queries,
-            (human, len(triplets) - human),
+            arm, seed, taken.at, taken.step, dict(scores.metrics), scores.figures[primary],
+            (human, len(triplets) - human), scores.queries, tuple(scores.notes),
         )  # fmt: skip
 
     def _fresh(self, arm: PlannedArm) -> Retriever:
@@ -142,22 +169,35 @@ class Runner:
         stages: list[_Stage] = []
         path: tuple[str, ...] = (self._beginning, arm.inputs, str(seed))
         for step in arm.steps:
-            path = (*path, digest("step", step.stage.model_dump(mode="json"), step.data.model_dump(mode="json")))
-            stages.append(self._stage(model, step, seed, self._folder / "stages" / digest("path", path)[:20]))
+            settings = self._settings(step, seed)
+            path = (*path, digest("step", settings.model_dump(mode="json"), step.data.model_dump(mode="json")))
+            folder = self._folder / "stages" / digest("path", path)[:20]
+            stages.append(self._stage(model, self._mixture.mixed(step.data, seed), settings, seed, folder))
         return stages
 
-    def _stage(self, model: Retriever, step: PlannedStep, seed: int, folder: Path) -> _Stage:
-        triplets = self._mixture.mixed(step.data, seed)
-        frozen = step.stage.trains == "query"
+    def _settings(self, step: PlannedStep, seed: int) -> StageSettings:
+        """Return the settings of a step, in steps where its epochs are counted on other data."""
+        if step.epochs_of is None or step.stage.epochs is None:
+            return step.stage
+        each = steps_per_epoch(len(self._mixture.mixed(step.epochs_of, seed)), step.stage)
+        looks = step.stage.evaluate_every or each
+        return step.stage.model_copy(
+            update={"epochs": None, "steps": step.stage.epochs * each, "evaluate_every": looks}
+        )
+
+    def _stage(
+        self, model: Retriever, triplets: Sequence[Triplet], settings: StageSettings, seed: int, folder: Path
+    ) -> _Stage:
+        frozen = settings.trains == "query"
         if frozen:
             model.prepare_stage_two()
         examined, evaluate = self._development, None
         if examined is not None:
             evaluate = partial(
-                examined.value, self._preset.primary, encoded=examined.encode(model) if frozen else None
+                examined.value, self._preset.chosen_by, encoded=examined.encode(model) if frozen else None
             )
         trained = train(
-            model, triplets, self._mixture.images, step.stage, folder=folder, seed=seed, evaluate=evaluate,
+            model, triplets, self._mixture.images, settings, folder=folder, seed=seed, evaluate=evaluate,
             extra_images=self._mixture.images.ids, cache=self._folder / "encoded", progress=self._progress,
             provenance={"development": examined.fingerprint if examined else ""},
         )  # fmt: skip
@@ -166,5 +206,5 @@ class Runner:
     @cached_property
     def _beginning(self) -> str:
         """A hash of what every arm depends on: the base model, the data and the code that trains."""
-        development = self._development.fingerprint if self._development else ""
-        return digest("bench", content(self._base), self._mixture.fingerprints, development, code_version())
+        looks = [self._development.fingerprint, self._preset.chosen_by] if self._development else []
+        return digest("bench", content(self._base), self._mixture.fingerprints, looks, code_version())

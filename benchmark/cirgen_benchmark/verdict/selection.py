@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -71,6 +72,20 @@ class Selector:
                 "truth_text."
             )
         return self._truth
+
+
+def by_pair(triplets: Sequence[Triplet]) -> list[Triplet]:
+    """Return one triplet for each pair of images, in the order in which pairs come, with all texts of the pair."""
+    rows: defaultdict[tuple[str, str], list[Triplet]] = defaultdict(list)
+    for triplet in triplets:
+        rows[triplet.reference, triplet.target].append(triplet)
+    return [_together(of_pair) for of_pair in rows.values()]
+
+
+def _together(triplets: Sequence[Triplet]) -> Triplet:
+    texts = dict.fromkeys(text for triplet in triplets for text in triplet.texts)
+    positives = dict.fromkeys(image for triplet in triplets for image in triplet.positives)
+    return replace(triplets[0], texts=tuple(texts), positives=tuple(positives))
 
 
 def matched(accepted: Sequence[CorpusRow], everything: Sequence[CorpusRow], seed: int) -> list[CorpusRow]:

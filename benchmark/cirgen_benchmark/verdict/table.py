@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rich.table import Table
 
+from cirgen_benchmark.verdict.preset import Preset
 from cirgen_benchmark.verdict.results import ArmResult, Contrast, Results
+from cirgen_benchmark.verdict.runner import At
 from cirgen_benchmark.verdict.words import per_cent, points
 
-AT = {"last": "last step", "best": "step chosen on development"}
+
+def at_words(preset: Preset) -> Mapping[At, str]:
+    """Say at which steps arms were examined."""
+    on = "these very queries" if preset.selects_on_reported_split else "development"
+    return {"last": "last step", "best": f"step chosen on {on}"}
 
 
 def tables(results: Results) -> Iterator[Table]:
@@ -22,7 +28,7 @@ def tables(results: Results) -> Iterator[Table]:
 def _arms(results: Results) -> Table:
     table = Table("arm", box=None, pad_edge=False, title=f"{results.preset.primary}, per cent", title_justify="left")
     for at in results.ats():
-        table.add_column(AT[at], justify="right")
+        table.add_column(at_words(results.preset)[at], justify="right")
     table.add_column("triplets", justify="right")
     by_name: dict[str, dict[str, ArmResult]] = {}
     for arm in results.arms():

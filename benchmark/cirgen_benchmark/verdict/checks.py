@@ -1,0 +1,26 @@
+"""What would stop a verdict after hours of training, looked for before anything is trained."""
+
+from __future__ import annotations
+
+from cirgen_benchmark.training.batches import Batches
+from cirgen_benchmark.verdict.examiner import Examiner, metric_key
+from cirgen_benchmark.verdict.mixture import Mixture
+from cirgen_benchmark.verdict.plan import planned
+from cirgen_benchmark.verdict.preset import Preset
+
+
+def check_preset(preset: Preset, mixture: Mixture, evaluation: Examiner, development: Examiner | None) -> None:
+    """Check that every arm has its data, and that every metric exists.
+
+    Raises:
+        UserError: the corpus lacks rows that an arm trains on, a batch is larger than what it is drawn from, or a
+            metric is none of the protocol's.
+    """
+    metric_key(evaluation.metrics, preset.primary)
+    if development is not None:
+        metric_key(development.metrics, preset.chosen_by)
+    seed = preset.seeds[0]
+    steps = [step for arm in planned(preset) for step in arm.steps]
+    for step in steps:
+        for data in filter(None, (step.data, step.epochs_of)):
+            Batches(len(mixture.mixed(data, seed)), step.stage, seed)
