@@ -42,9 +42,14 @@ def differences(
     """Return ours minus theirs with a paired 95 % interval, for every metric that both have.
 
     Raises:
-        UserError: a metric counts other queries in one than in the other.
+        UserError: they have no metric in common, or one counts other queries in one than in the other.
     """
     keys = [key for key in ours if key in others]
+    if not keys:
+        raise UserError(
+            f"The two models have no metric in common ({next(iter(ours))}, {next(iter(others))}); compare what was "
+            "scored in one way and lacks the same images."
+        )
     for key in keys:
         _check_same_queries(key, ours[key], others[key])
     one, other = _drawn([{key: figures[key] for key in keys} for figures in (ours, others)], seed, draws)
@@ -83,12 +88,12 @@ def _part_means(values: Floats, rng: np.random.Generator, draws: int) -> Floats:
     """Return the mean of each column [Q, M] on each draw of its rows [draws, M]; NaN counts as not there."""
     counts = ~np.isnan(values)
     sums = np.where(counts, values, 0.0)
-    found = [(drawn @ sums, drawn @ counts) for drawn in _resamples(len(values), rng, draws)]
+    found = [(drawn @ sums, drawn @ counts) for drawn in resamples(len(values), rng, draws)]
     totals, numbers = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return np.asarray(np.divide(totals, numbers, out=np.full_like(totals, np.nan), where=numbers > 0))
 
 
-def _resamples(size: int, rng: np.random.Generator, draws: int) -> Iterator[Floats]:
+def resamples(size: int, rng: np.random.Generator, draws: int) -> Iterator[Floats]:
     """Yield how often each of some rows is drawn [up to _CHUNK, size], with replacement."""
     for start in range(0, draws, _CHUNK):
         number = min(_CHUNK, draws - start)

@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from cirgen.settings import Name, Settings
-from cirgen.world.vocabulary import Level
 from cirgen_benchmark.training.settings import StageSettings
 
 Positive = Annotated[float, Field(gt=0)]
@@ -63,7 +62,7 @@ class WorldQueries(Settings):
 
     kind: Literal["world"] = "world"
     purpose: Literal["development", "evaluation"]
-    level: Level = "medium"
+    level: Literal["easy", "medium", "hard"] = "medium"
     collection: Annotated[int, Field(ge=0, le=2)] = 0
     images: Annotated[int, Field(ge=100, le=3000)] = 1500
     each: PositiveInt = 300

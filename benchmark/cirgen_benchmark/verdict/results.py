@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cirgen_benchmark.protocols.figures import counted
 from cirgen_benchmark.verdict.preset import Preset
 from cirgen_benchmark.verdict.runner import At, Outcome
 from cirgen_benchmark.verdict.statistics import LEVEL, Estimate, contrast_weights, estimate, holm
 
 Floats = NDArray[np.float64]
+Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,14 @@ class Results:
         for outcome in outcomes:
             self._by_arm.setdefault((outcome.arm.name, outcome.at), []).append(outcome)
         self._counted = _counting(self.outcomes[0])
-        self._weights = _weights(self.outcomes[0])[self._counted]
-        self._clusters = _clusters(self.outcomes[0], self._counted)
+        self._parts = _parts(self.outcomes[0])[self._counted]
+        references = _references(self.outcomes[0])
+        self._clusters = _numbered([references[place] for place in np.flatnonzero(self._counted)])
 
     @property
     def queries(self) -> int:
         """Queries that count."""
-        return len(self._weights)
+        return len(self._clusters)
 
     @property
     def references(self) -> int:
@@ -162,23 +163,29 @@ class Results:
         return np.stack(rows)[:, self._counted]
 
     def _estimate(self, values: Floats) -> Estimate:
-        return estimate(values, self._clusters, self._weights)
+        return estimate(values, self._clusters, self._parts)
 
 
 def _counting(outcome: Outcome) -> NDArray[np.bool_]:
     return np.asarray(~np.isnan(np.concatenate(list(outcome.primary.values.values()))))
 
 
-def _weights(outcome: Outcome) -> Floats:
-    """Return what each query counts for: parts, such as the categories of FashionIQ, count alike."""
-    parts = outcome.primary.values.values()
-    return np.concatenate([np.full(len(part), 1 / max(1, counted(part))) for part in parts])
+def _parts(outcome: Outcome) -> Numbers:
+    """Number the part of each query of the primary metric [Q]."""
+    sizes = [len(values) for values in outcome.primary.values.values()]
+    return np.repeat(np.arange(len(sizes)), sizes)
 
 
-def _clusters(outcome: Outcome, counted: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Number the references of the queries that count, apart in each part [Q]."""
+def _references(outcome: Outcome) -> list[tuple[str, str]]:
+    """Return part and reference of each query of the primary metric, which may leave parts out [Q]."""
     table = outcome.queries
-    names = list(zip(table["part"].to_pylist(), table["reference"].to_pylist(), strict=True))
-    kept = [name for name, counts in zip(names, counted, strict=True) if counts]
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(kept))}
-    return np.array([numbers[name] for name in kept], dtype=np.int64)
+    found: dict[str, list[tuple[str, str]]] = {}
+    for part, reference in zip(table["part"].to_pylist(), table["reference"].to_pylist(), strict=True):
+        found.setdefault(part, []).append((part, reference))
+    return [name for part in outcome.primary.values for name in found[part]]
+
+
+def _numbered(names: Sequence[tuple[str, str]]) -> Numbers:
+    """Return the number of each name, from 0 in order of appearance."""
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return np.array([numbers[name] for name in names], dtype=np.int64)
