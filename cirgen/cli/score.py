@@ -16,7 +16,7 @@ from cirgen.errors import UserError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from cirgen_benchmark.protocols.base import Scores
+    from cirgen_benchmark.protocols.base import Protocol, Scores
 
 
 class BenchmarkName(StrEnum):
@@ -110,6 +110,7 @@ def score(
     options["tasks"] = [name.value for name in task] if task else None
     protocol = open_benchmark(benchmark.value, split, root, allow_missing=allow_missing, **options)
     model = read_contender(protocol, _files(features, rankings), normalize)
+    _check_outputs(protocol, compare, per_query, submission)
     written = [file.write(submission) for file in model.submissions()] if submission else []
     if submission and protocol.withheld:
         _show_files(written, model.remark, as_json)
@@ -130,6 +131,19 @@ def _files(features: Path | None, rankings: list[Path] | None) -> list[Path]:
     if (features is None) == (not rankings):
         raise UserError("Give what is to be scored: either --features FILE.safetensors or --rankings FILE.json.")
     return [features] if features else list(rankings or ())
+
+
+def _check_outputs(
+    protocol: Protocol, compare: list[Path] | None, per_query: Path | None, submission: Path | None
+) -> None:
+    if protocol.withheld and (compare or per_query):
+        raise UserError(f"{protocol.name} withholds its targets; leave out --compare and --per-query.")
+    if per_query and per_query.is_dir():
+        raise UserError(
+            f"{per_query} is a folder; name a file for --per-query, such as {per_query / 'ranks.parquet'}."
+        )
+    if submission and submission.exists() and not submission.is_dir():
+        raise UserError(f"{submission} is a file; name a folder for --submission.")
 
 
 def _show_files(written: Sequence[Path], remark: str, as_json: bool) -> None:
@@ -216,11 +230,16 @@ class _Found:
 
     def _difference_table(self) -> Table:
         table = _columns("score", "other", "difference (95 % interval)")
-        for key, one in self._differences.items():
-            ours = self._intervals[key].value
-            shown = f"{one.value:+.2f} ({one.low:+.2f} to {one.high:+.2f})"
-            table.add_row(self._short(key), f"{ours:.2f}", f"{ours - one.value:.2f}", shown)
+        for key, ours in self._intervals.items():
+            theirs = self._other.metrics.get(key) if self._other else None
+            table.add_row(self._short(key), f"{ours.value:.2f}", *self._compared_to(key, theirs))
         return table
+
+    def _compared_to(self, key: str, theirs: float | None) -> tuple[str, str]:
+        if theirs is None:
+            return "", ""
+        one = self._differences[key]
+        return f"{theirs:.2f}", f"{one.value:+.2f} ({one.low:+.2f} to {one.high:+.2f})"
 
     @property
     def _prefix(self) -> str:

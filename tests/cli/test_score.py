@@ -177,6 +177,37 @@ def test_vectors_of_any_length_are_told_and_may_be_normalised(score: Any, tmp_pa
     assert "have norms" not in score(*given, "--normalize")[1]
 
 
+def test_a_metric_that_the_other_model_lacks_stands_alone(score: Any, tmp_path: Path) -> None:
+    root = write_cirr(tmp_path / "copy")
+    given = ["--benchmark", "cirr", "--root", str(root), "--features", made("cirr", root)]
+    score(*given, "--submission", "sub")
+    rows = score(*given, "--compare", "sub/cirr.val.recall_subset.json")[1].splitlines()
+    assert len(next(row for row in rows if row.startswith("recall@1 ")).split()) == 2
+    assert len(next(row for row in rows if row.startswith("recall_subset@1 ")).split()) == 7
+
+
+def test_a_model_with_holes_is_not_compared_with_a_whole_one(score: Any, tmp_path: Path) -> None:
+    root = write_cirr(tmp_path / "copy")
+    features = made_features(CIRR(root))
+    features["gallery"][5] = 0
+    save_file(features, tmp_path / "holed.safetensors")
+    given = ["--benchmark", "cirr", "--root", str(root), "--features", made("cirr", root), "--allow-missing"]
+    code, _, err = score(*given, "--compare", "holed.safetensors")
+    assert code == 1
+    assert "have no metric in common (cirr.val.recall@1, cirr.val.partial.recall@1)" in err
+
+
+def test_what_cannot_be_written_is_told_before_anything_is_scored(score: Any, tmp_path: Path) -> None:
+    root = write_cirr(write_cirr(tmp_path / "copy"), "test1")
+    features = made("cirr", root)
+    given = ["--benchmark", "cirr", "--root", str(root), "--features", features]
+    assert "copy is a folder; name a file for --per-query" in score(*given, "--per-query", "copy")[2]
+    assert f"{features} is a file; name a folder for --submission" in score(*given, "--submission", features)[2]
+    withheld = [*given[:-1], made("cirr", root, "test1", seed=1), "--split", "test1", "--submission", "sub"]
+    assert "leave out --compare and --per-query" in score(*withheld, "--per-query", "a.parquet")[2]
+    assert not Path("sub").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -7,6 +7,7 @@ one that the text was written for (`target_img_id`), and nothing is taken out of
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -15,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from cirgen.errors import UserError
 from cirgen.sources.annotations import load_annotations
 from cirgen_benchmark.protocols.base import Features, Scores
-from cirgen_benchmark.protocols.figures import Figure, Ranks, average_precision_at, recall_at
+from cirgen_benchmark.protocols.figures import Figure, Ranks, average_precision_at, counted, recall_at
 from cirgen_benchmark.protocols.holes import settled
 from cirgen_benchmark.protocols.images import absent_files
 from cirgen_benchmark.protocols.parts import Asked, GalleryProtocol, Part, query_table
@@ -122,15 +124,17 @@ class CIRCO(GalleryProtocol):
             UserError: see `Protocol.score_rankings`; or a query has no list and that is not allowed.
         """
         self.check_public()
+        if len(files) != 1:
+            raise UserError("CIRCO's rankings are one file; give --rankings once.")
         (file,) = files
-        check_lists(str(file.path), file.lists, self._asked, Rules(None, LISTED))
+        check_lists(str(file.path), file.lists, self._asked, self._rules())
         name, notes = settled(self.name, [unanswered(file, self._asked)], self.allow_missing)
         ranks = positions(file.lists, self._asked)
         counts = np.array([len(one.targets) for one in self._asked])
         return self._scores(name, ranks[:, 0], np.sort(ranks, axis=1), counts, notes)
 
     def submissions(self, features: Features) -> Sequence[Submission]:
-        """Return the server's file: the first 50 images of each query.
+        """Return the server's file: the first 50 images of each query; tied ones by id, as text.
 
         Raises:
             UserError: see `Protocol.submissions`.
@@ -143,8 +147,15 @@ class CIRCO(GalleryProtocol):
             self._asked[query].id: [gallery[row] for row in rows]
             for query, rows in zip(opened.answered, found, strict=True)
         }
-        rules = Rules(frozenset(gallery), min(LISTED, len(gallery)), exact=True)
+        rules = replace(self._rules(), exact=True)
         return [submission(f"{self.name}.json", lists, self._asked, rules, numbers=True)]
+
+    def _rules(self) -> Rules:
+        """Return what rankings must be; without COCO's list of images any image may be ranked."""
+        if not (self._root / IMAGE_INFO).is_file():
+            return Rules(None, LISTED)
+        gallery = self.parts[0].gallery
+        return Rules(frozenset(gallery), min(LISTED, len(gallery)))
 
     def _scores(
         self, name: str, target: Ranks, rights: Ranks, counts: NDArray[np.int64], notes: Sequence[str]
@@ -164,7 +175,8 @@ class CIRCO(GalleryProtocol):
         for aspect in sorted({aspect for row in self._rows for aspect in row.semantic_aspects}):
             has = np.array([aspect in row.semantic_aspects for row in self._rows])
             values = np.where(has, averages[ASPECT_DEPTH], np.nan)
-            figures[f"{name}.map@{ASPECT_DEPTH}.{aspect}"] = Figure({"": values})
+            if counted(values):
+                figures[f"{name}.map@{ASPECT_DEPTH}.{aspect}"] = Figure({"": values})
         columns: dict[str, list[NDArray[Any]]] = {"rank": [target], f"map@{ASPECT_DEPTH}": [averages[ASPECT_DEPTH]]}
         parts = [Part((), self._asked)]
         return Scores(figures, query_table(parts, columns), notes)

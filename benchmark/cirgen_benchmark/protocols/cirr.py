@@ -21,10 +21,10 @@ from cirgen.sources.annotations import load_annotations
 from cirgen_benchmark.protocols.base import Features, Scores
 from cirgen_benchmark.protocols.fashioniq import FIX
 from cirgen_benchmark.protocols.figures import Figure, Ranks, average, recall_at
-from cirgen_benchmark.protocols.holes import settled, such_as
+from cirgen_benchmark.protocols.holes import settled
 from cirgen_benchmark.protocols.images import absent_of
 from cirgen_benchmark.protocols.parts import Asked, GalleryProtocol, Opened, Part, query_table
-from cirgen_benchmark.protocols.rankings import RankingsFile, Rules, check_lists, positions, unanswered
+from cirgen_benchmark.protocols.rankings import RankingsFile, Rules, check_lists, positions, refuse, unanswered
 from cirgen_benchmark.protocols.ranks import Block, Rows, alphabetical, among, confined, count, first
 from cirgen_benchmark.protocols.submissions import Submission, submission
 
@@ -56,7 +56,7 @@ class CIRR(GalleryProtocol):
         root: folder of captions/ and image_splits/, or one with a folder cirr/ that has them; where there are images,
             too, holes in these are found.
         split: the targets of `test1` are withheld.
-        allow_missing: go on without images and queries that have no embedding.
+        allow_missing: go on without images and queries that have no embedding; sets are then smaller, too.
 
     Raises:
         UserError: an annotation file is missing or has another layout.
@@ -118,6 +118,8 @@ class CIRR(GalleryProtocol):
     def submissions(self, features: Features) -> Sequence[Submission]:
         """Return the server's two files: the first 50 of the gallery, and the first 3 of each query's set.
 
+        Images that are tied come by name.
+
         Raises:
             UserError: see `Protocol.submissions`.
         """
@@ -149,11 +151,7 @@ class CIRR(GalleryProtocol):
             return
         sets = zip(self._part.asked, self._others, strict=True)
         strange = [one.id for one, others in sets if not set(others).issuperset(file.lists.get(one.id, ()))]
-        if strange:
-            raise UserError(
-                f"{len(strange):,} queries of {file.path} rank an image that is not in the query's set"
-                f"{such_as(strange)}; correct them."
-            )
+        refuse(str(file.path), strange, "that rank an image from outside their set")
 
     @cached_property
     def _subsets(self) -> Rows:

@@ -110,8 +110,8 @@ def _arranged(file: FeaturesFile, name: str, order: Sequence[str]) -> Vectors:
     foreign = [one for one in file.ids[name] if one not in places]
     if foreign:
         raise UserError(
-            f"{len(foreign):,} rows of '{name}' in {file.path} are not of this split{such_as(foreign)}; give the "
-            "features of the split that is scored."
+            f"'{name}' in {file.path} names rows that are not of this split: {len(foreign):,}{such_as(foreign)}; give "
+            "the features of the split that is scored."
         )
     tensor = file.tensors[name]
     whole = np.zeros((len(order), *tensor.shape[1:]), dtype=tensor.dtype)
@@ -179,7 +179,7 @@ def check_finite(tensor: Vectors, name: str, ids: Sequence[str]) -> None:
     wrong = chosen(ids, np.asarray(~np.isfinite(tensor).reshape(len(tensor), -1).all(axis=1)))
     if wrong:
         raise UserError(
-            f"{len(wrong):,} of {len(ids):,} rows of '{name}' hold NaN or infinity{such_as(wrong)}; encode them again."
+            f"NaN or infinity in {len(wrong):,} of {len(ids):,} rows of '{name}'{such_as(wrong)}; encode them again."
         )
 
 

@@ -38,7 +38,7 @@ class Holes:
         """Say what is missing: how many, and which."""
         said = []
         if self.missing:
-            taken = f", and with them the targets of {self.lost:,} queries" if self.lost else ""
+            taken = f", and with them the targets of {self.lost:,} of {self.asked:,} queries" if self.lost else ""
             which = f"{self.images:,} images of {self.gallery}{such_as(self.missing)}"
             said.append(f"{len(self.missing):,} of {which}{taken}")
         if self.unanswered:

@@ -78,27 +78,32 @@ def check_lists(source: str, lists: Lists, asked: Sequence[Asked], rules: Rules)
         UserError: says how many queries are wrong, and which.
     """
     known = {one.id for one in asked}
-    _refuse(source, [query for query in lists if query not in known], "are not of this split")
+    refuse(source, [query for query in lists if query not in known], "that are not of this split")
     there = [one for one in asked if one.id in lists]
     sized = [one.id for one in there if not _sized(len(lists[one.id]), rules)]
-    _refuse(source, sized, f"do not have {'' if rules.exact else 'at least '}{rules.length} images")
+    refuse(source, sized, f"without {'just' if rules.exact else 'at least'} {rules.length} images")
     twice = [one.id for one in there if len(set(lists[one.id])) < len(lists[one.id])]
-    _refuse(source, twice, "name an image twice")
+    refuse(source, twice, "that name an image twice")
     if not rules.reference:
-        _refuse(source, [one.id for one in there if one.reference in lists[one.id]], "rank their own reference")
+        refuse(source, [one.id for one in there if one.reference in lists[one.id]], "that rank their own reference")
     images = rules.images
     if images is not None:
         strange = [one.id for one in there if not images.issuperset(lists[one.id])]
-        _refuse(source, strange, "rank an image that is not in the gallery")
+        refuse(source, strange, "that rank an image from outside the gallery")
 
 
 def _sized(length: int, rules: Rules) -> bool:
     return length == rules.length if rules.exact else length >= rules.length
 
 
-def _refuse(source: str, queries: Sequence[str], fault: str) -> None:
+def refuse(source: str, queries: Sequence[str], fault: str) -> None:
+    """Refuse rankings with queries that have a fault.
+
+    Raises:
+        UserError: there are such queries; says how many and which.
+    """
     if queries:
-        raise UserError(f"{len(queries):,} queries of {source} {fault}{such_as(queries)}; correct them.")
+        raise UserError(f"{source} has queries {fault}: {len(queries):,}{such_as(queries)}; correct them.")
 
 
 def unanswered(file: RankingsFile, asked: Sequence[Asked]) -> Holes:

@@ -56,9 +56,7 @@ def submission(
     """
     without = [one.id for one in asked if one.id not in lists]
     if without:
-        raise UserError(
-            f"{len(without):,} of {len(asked):,} queries have no ranking{such_as(without)}; encode them all."
-        )
+        raise UserError(f"No ranking for {len(without):,} of {len(asked):,} queries{such_as(without)}; encode them.")
     check_lists(name, lists, asked, rules)
     content = {query: [int(image) if numbers else image for image in lists[query]] for query in lists}
     text = json.dumps({**(header or {}), **content}, separators=(",", ":"))

@@ -109,10 +109,12 @@ def test_predictions_must_be_unique_and_at_least_fifty(tmp_path: Path) -> None:
     root = write_circo(tmp_path)
     (file,) = CIRCO(root).submissions(made_features(CIRCO(root)))
     content = json.loads(file.text)
+    strange = {**content, "3": [1, *content["3"][1:]]}
     twice, short = {**content, "3": [content["3"][1], *content["3"][1:]]}, {**content, "3": content["3"][:49]}
     for wrong, message in (
-        (twice, r"1 queries of .* name an image twice \(3\)"),
-        (short, r"at least 50 images \(3\)"),
+        (strange, "rank an image from outside the gallery"),
+        (twice, r"queries that name an image twice: 1 \(3\)"),
+        (short, r"at least 50 images: 1 \(3\)"),
     ):
         with pytest.raises(UserError, match=message):
             CIRCO(root).score_rankings([read_rankings(write_json(tmp_path / "mine.json", wrong))])
@@ -161,3 +163,23 @@ def test_an_image_that_the_copy_lacks_is_told(tmp_path: Path) -> None:
         (folder / f"{int(name):012d}.jpg").touch()
     with pytest.raises(UserError, match="1 of 70 images of gallery"):
         CIRCO(root).score(features)
+
+
+def test_rankings_are_one_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="give --rankings once"):
+        CIRCO(write_circo(tmp_path)).score_rankings([])
+
+
+def test_an_aspect_whose_queries_are_all_left_out_has_no_figure(tmp_path: Path) -> None:
+    root = write_circo(tmp_path)
+    rows = rows_of(root)
+    for row in rows:
+        row["semantic_aspects"] = ["negation"]
+    rows[0]["semantic_aspects"] = ["viewpoint"]
+    write_json(root / "annotations" / "val.json", rows)
+    protocol = CIRCO(root, allow_missing=True)
+    features = made_features(protocol)
+    features["queries"][0] = 0
+    metrics = protocol.score(features).metrics
+    assert "circo.val.partial.map@10.negation" in metrics
+    assert "circo.val.partial.map@10.viewpoint" not in metrics

@@ -131,16 +131,16 @@ def test_rankings_that_a_server_would_refuse_are_refused(tmp_path: Path, listed:
         return {**whole, **changes}
 
     cases = {
-        "1 queries of .*mine.json do not have at least 50 images": wrong(**{first.id: whole[first.id][:49]}),
-        "1 queries of .*mine.json name an image twice": wrong(
+        r"mine.json has queries without at least 50 images: 1 \(12000\)": wrong(**{first.id: whole[first.id][:49]}),
+        "mine.json has queries that name an image twice: 1": wrong(
             **{first.id: [whole[first.id][0], *whole[first.id][:49]]}
         ),
         "rank their own reference": wrong(**{first.id: [first.reference, *whole[first.id][:49]]}),
-        "rank an image that is not in the gallery": wrong(**{first.id: ["dev-x", *whole[first.id][:49]]}),
-        r"1 queries of .*mine.json are not of this split \(77\)": wrong(**{"77": whole[first.id]}),
+        "rank an image from outside the gallery": wrong(**{first.id: ["dev-x", *whole[first.id][:49]]}),
+        r"mine.json has queries that are not of this split: 1 \(77\)": wrong(**{"77": whole[first.id]}),
         'must say "version": "rc2"': wrong(version="rc1"),
         'must say "version": "rc2" and "metric"': wrong(metric="map"),
-        "image that is not in the query's set": {**subset, first.id: whole[first.id][-3:]},
+        "rank an image from outside their set": {**subset, first.id: whole[first.id][-3:]},
         "must have a list of image ids": wrong(**{first.id: {"a": 1}}),
         "must be a JSON object": [whole],
     }
@@ -173,7 +173,7 @@ def test_a_submission_with_a_query_missing_or_too_large_is_not_made(
     protocol = CIRR(write_cirr(tmp_path, "test1"), "test1", allow_missing=True)
     features = made_features(protocol)
     features["queries"][3] = 0
-    with pytest.raises(UserError, match=r"1 of 12 queries have no ranking \(12021\)"):
+    with pytest.raises(UserError, match=r"No ranking for 1 of 12 queries \(12021\)"):
         protocol.submissions(features)
     monkeypatch.setattr(cirr, "MAX_BYTES", 1_000)
     with pytest.raises(UserError, match="the server takes 1,000"):

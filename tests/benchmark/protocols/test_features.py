@@ -96,7 +96,7 @@ def test_a_copy_with_holes_is_an_error_that_counts_and_names_or_marks_every_figu
         path = saved(tmp_path, holed)
     lost = sum(one.targets[0] in absent for one in asked)
     names = ", ".join(image for image in gallery if image in absent)
-    message = rf"2 of 14 images of gallery\.dress \({names}\), and with them the targets of {lost} queries"
+    message = rf"2 of 14 images of gallery\.dress \({names}\), and with them the targets of {lost} of 9 queries"
     with pytest.raises(UserError, match=message):
         scored(strict, path)
     scores = read_contender(lenient, [path]).scores()
@@ -158,8 +158,8 @@ def test_what_does_not_fit_is_told_in_one_sentence(tmp_path: Path, protocol: CIR
     gallery, queries = features["gallery"], features["queries"]
     names = protocol.galleries()["gallery"]
     cases: list[tuple[Tensors, dict[str, object], str]] = [
-        (broken(features, "gallery", np.nan), {}, r"2 of 60 rows of 'gallery' hold NaN or infinity \(dev"),
-        (broken(features, "queries", np.inf, 4), {}, r"4 of 12 rows of 'queries' .* \(such as 12007, 12014, 12021\)"),
+        (broken(features, "gallery", np.nan), {}, r"NaN or infinity in 2 of 60 rows of 'gallery' \(dev"),
+        (broken(features, "queries", np.inf, 4), {}, r"in 4 of 12 rows of 'queries' \(such as 12007, 12014, 12021\)"),
         ({"gallery": gallery}, {}, r"no tensor 'queries' \(there are: gallery\)"),
         ({"gallery": gallery[:-1], "queries": queries}, {}, "59 rows and the benchmark 60; .* as gallery_ids"),
         ({"gallery": gallery, "queries": queries[:3]}, {}, "3 rows and the benchmark 12; .* as query_ids"),
@@ -173,9 +173,9 @@ def test_what_does_not_fit_is_told_in_one_sentence(tmp_path: Path, protocol: CIR
         (
             features,
             {"gallery_ids": ["x", "y", *names[2:]]},
-            r"2 rows of 'gallery' in .* are not of this split \(x, y\)",
+            r"'gallery' in .* that are not of this split: 2 \(x, y\)",
         ),
-        (features, {"query_ids": list(range(12))}, r"12 rows of 'queries' .* \(such as 0, 1, 2\); give the features"),
+        (features, {"query_ids": list(range(12))}, r"'queries' in .*: 12 \(such as 0, 1, 2\); give the features"),
         ({"gallery": gallery * 0, "queries": queries}, {}, "No query of 'queries' has an embedding and a target"),
         ({"gallery": gallery, "queries": queries * 0}, {}, "No query of 'queries' has an embedding and a target"),
     ]

@@ -114,7 +114,9 @@ def test_holes_are_told_or_mark_every_figure(root: Path) -> None:
     lost = str(asked[3]["target"]["val_image_id"])
     features["gallery.change_object"][[name == lost for name in names]] = 0
     targets = sum(str(row["target"]["val_image_id"]) == lost for row in asked)
-    with pytest.raises(UserError, match=rf"images of gallery\.change_object \({lost}\), .* the targets of {targets} "):
+    with pytest.raises(
+        UserError, match=rf"images of gallery\.change_object \({lost}\), .* the targets of {targets} of 8 "
+    ):
         protocol.score(features)
     scores = GeneCIS(root, allow_missing=True).score(features)
     assert all(key.startswith("genecis.partial.") for key in scores.metrics)

@@ -132,14 +132,15 @@ def test_one_vector_for_all_images_finds_nothing() -> None:
     assert block.target_ranks(np.arange(5)).tolist() == [50] * 5
 
 
-@pytest.mark.parametrize("dimensions", [8, 2048])
-def test_what_float32_cannot_tell_is_told_by_float64(dimensions: int) -> None:
+@pytest.mark.parametrize("others", [100, 2_000], ids=["many", "few"])
+@pytest.mark.parametrize("dimensions", [8, 512])
+def test_what_float32_cannot_tell_is_told_by_float64(dimensions: int, others: int) -> None:
     """Candidates within a few roundings of the target are ordered as exact arithmetic orders them."""
     rng = np.random.default_rng(1)
     query = rng.normal(size=(1, dimensions)).astype(np.float32)
     steps = np.arange(-20, 21, dtype=np.float32)[:, None] * np.float32(2**-23)
     near = rng.normal(size=(1, dimensions)).astype(np.float32) * (1 + steps)
-    gallery = np.concatenate([near, rng.normal(size=(400, dimensions)).astype(np.float32)])
+    gallery = np.concatenate([near, rng.normal(size=(others, dimensions)).astype(np.float32)])
     search = Search(query, gallery, np.ones(len(gallery), dtype=np.bool_), np.array([NONE]))
     (block,) = search.blocks()
     exact = gallery.astype(np.float64) @ query[0].astype(np.float64)

@@ -59,13 +59,15 @@ def test_a_target_outside_the_gallery_is_told_or_left_out() -> None:
     asked = [Asked("a", "image-0", "red", ("gone",)), Asked("b", "image-0", "red", ("image-1", "lost"))]
     strict, lenient = (Retrieval("toy", GALLERY, asked, allow_missing=allowed) for allowed in (False, True))
     features = made_features(strict)
-    with pytest.raises(UserError, match=r"2 of 14 images of gallery \(gone, lost\), and with them .* of 1 queries"):
+    with pytest.raises(
+        UserError, match=r"2 of 14 images of gallery \(gone, lost\), and with them .* of 1 of 2 queries"
+    ):
         strict.score(features)
     scores = lenient.score(features)
     assert scores.queries["rank"].to_pylist()[0] is None
     assert scores.metrics.keys() == {f"toy.partial.{name}@{k}" for name in ("recall", "map") for k in (1, 5, 10, 50)}
     assert scores.notes == (
-        "Missing: 2 of 14 images of gallery (gone, lost), and with them the targets of 1 queries.",
+        "Missing: 2 of 14 images of gallery (gone, lost), and with them the targets of 1 of 2 queries.",
     )
 
 
