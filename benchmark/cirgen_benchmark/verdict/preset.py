@@ -237,7 +237,7 @@ class Preset(Settings):
     @property
     def selects_on_reported_split(self) -> bool:
         """Whether steps are chosen on the very queries that are reported, as the paper's released code does."""
-        return self.development == self.evaluation
+        return self.development is not None and _asked(self.development) == _asked(self.evaluation)
 
     @property
     def begins_with_chosen(self) -> bool:
@@ -277,6 +277,11 @@ class Preset(Settings):
         if self.development is None:
             chosen = [name for name, stage in self.stages.items() if stage.select == "best"]
             yield from (f"stages.{name}: select best needs a development set" for name in chosen)
+
+
+def _asked(queries: Queries) -> dict[str, object]:
+    """Return what tells two sets of queries apart: neither the gallery nor what counts there does."""
+    return queries.model_dump(include={"kind", "purpose", "collection", "split"})
 
 
 def _known(place: str, noun: str, names: Iterable[str], known: Mapping[str, object]) -> Iterator[str]:
