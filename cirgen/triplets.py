@@ -67,21 +67,47 @@ def load_config(path_or_repo: str | Path, config: str, split: str, revision: str
     Raises:
         UserError: no such corpus, config or split.
     """
-    from datasets import get_dataset_config_names, get_dataset_split_names, load_dataset
+    from datasets import load_dataset
+
+    name = _name(path_or_repo)
+    splits = splits_of(name, config, revision)
+    if split not in splits:
+        known = f"{config}: {', '.join(splits)}" if splits else f"configs {', '.join(_configs(name, revision))}"
+        raise UserError(f"The corpus '{name}' has no {config}/{split}; it has {known}.")
+    return load_dataset(name, config, split=split, revision=revision)
+
+
+def splits_of(path_or_repo: str | Path, config: str, revision: str | None = None) -> list[str]:
+    """Return the splits of one config of a corpus; none where it lacks the config.
+
+    Raises:
+        UserError: no such corpus.
+    """
+    from datasets import get_dataset_split_names
+
+    name = _name(path_or_repo)
+    if config not in _configs(name, revision):
+        return []
+    found: list[str] = get_dataset_split_names(name, config, revision=revision)
+    return found
+
+
+def _name(path_or_repo: str | Path) -> str:
+    folder = Path(path_or_repo).expanduser()
+    return str(folder) if folder.is_dir() else str(path_or_repo)
+
+
+def _configs(name: str, revision: str | None) -> list[str]:
+    from datasets import get_dataset_config_names
     from datasets.exceptions import DatasetNotFoundError
 
-    name = str(Path(path_or_repo).expanduser()) if Path(path_or_repo).expanduser().is_dir() else str(path_or_repo)
     try:
-        configs = get_dataset_config_names(name, revision=revision)
-        splits = get_dataset_split_names(name, config, revision=revision) if config in configs else []
+        found: list[str] = get_dataset_config_names(name, revision=revision)
     except (DatasetNotFoundError, FileNotFoundError) as error:
         if Path(name).is_dir() and set(name) & set("[]*?"):
             raise UserError(f"`datasets` takes [ ] * and ? in '{name}' for a pattern; rename it.") from error
         raise UserError(f"There is no corpus at '{name}': give a dataset folder or a repository ({error}).") from error
-    if config not in configs or split not in splits:
-        known = f"{config}: {', '.join(splits)}" if splits else f"configs {', '.join(configs)}"
-        raise UserError(f"The corpus '{name}' has no {config}/{split}; it has {known}.")
-    return load_dataset(name, config, split=split, revision=revision)
+    return found
 
 
 class CorpusPictures:

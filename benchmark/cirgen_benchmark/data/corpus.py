@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,13 @@ from PIL import Image
 from cirgen.errors import UserError
 from cirgen.keys import digest
 from cirgen.pictures import PictureError, pixel_hash
-from cirgen.triplets import CorpusPictures, load_config, load_pictures
+from cirgen.triplets import CorpusPictures, load_config, load_pictures, splits_of
 from cirgen_benchmark.images import ImageCollection
 from cirgen_benchmark.triplets import Triplet
 
 SIMILARITY = "score_similarity_cosine"
 REQUIRED = ("triplet_id", "reference_id", "text", "target_id")
-COLUMNS = (*REQUIRED, "positive_ids", "texts", "change_type", "hard_negatives", SIMILARITY, "reason")
+COLUMNS = (*REQUIRED, "positive_ids", "change_type", "hard_negatives", SIMILARITY, "reason")
 
 
 class CorpusImages(ImageCollection):
@@ -27,8 +27,9 @@ class CorpusImages(ImageCollection):
 
     def __init__(self, pictures: CorpusPictures) -> None:
         self._pictures = pictures
-        rows = pictures.table.select_columns(["image_id", "group"]).with_format(None)
-        self._groups: dict[str, str] = dict(zip(rows["image_id"], rows["group"], strict=True))
+        rows = pictures.table.select_columns(["image_id", "group"]).with_format("arrow")[:]
+        ids, groups = (rows[name].to_pylist() for name in ("image_id", "group"))
+        self._groups: dict[str, str] = dict(zip(ids, groups, strict=True))
         self._contents: dict[str, str] = {}
 
     @property
@@ -118,24 +119,18 @@ class Corpus:
 
     @cached_property
     def rejected(self) -> tuple[CorpusRow, ...]:
-        """The rows that a filter rejected, as far as they are published."""
-        return tuple(row for split in self._splits for row in self._published_rejects(split))
+        """The rows that a filter rejected, as far as they are published; those without a text cannot train."""
+        rows = (row for split in self._splits for row in self._published_rejects(split))
+        return tuple(row for row in rows if all(row.triplet.texts))
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of what can train: ids, texts and targets of all rows, whatever the folder is called."""
-        rows = [
-            (row.triplet_id, row.triplet.texts, row.triplet.target, row.reason)
-            for row in (*self.accepted, *self.rejected)
-        ]
-        return digest("corpus", rows)
+        """A hash of what can train, all rows and the ids of all images, whatever the folder is called."""
+        rows = [astuple(row) for row in (*self.accepted, *self.rejected)]
+        return digest("corpus", rows, self.images.ids)
 
     def _published_rejects(self, split: str) -> Iterator[CorpusRow]:
-        from datasets import get_dataset_config_names, get_dataset_split_names
-
-        if "rejected" not in get_dataset_config_names(self.name, revision=self._revision):
-            return
-        if split in get_dataset_split_names(self.name, "rejected", revision=self._revision):
+        if split in splits_of(self.name, "rejected", self._revision):
             yield from self._rows("rejected", split)
 
     def _rows(self, config: str, split: str) -> Iterator[CorpusRow]:
@@ -155,7 +150,7 @@ def _row(row: Mapping[str, Any]) -> CorpusRow:
     triplet = Triplet(
         reference=row["reference_id"],
         target=row["target_id"],
-        texts=tuple(row.get("texts") or (row["text"],)),
+        texts=(row["text"],),
         positives=tuple(row.get("positive_ids") or ()),
         hard_negatives=tuple(wrong),
         origin="synthetic",
