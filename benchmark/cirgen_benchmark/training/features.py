@@ -29,6 +29,7 @@ from cirgen_benchmark.images import ImageCollection
 from cirgen_benchmark.models.base import Retriever
 from cirgen_benchmark.training.fingerprints import encoder_hash
 from cirgen_benchmark.training.indexed import Numbers, Pictures
+from cirgen_benchmark.training.pixels import WORKERS, PictureFiles, made_ahead
 
 Precision = Literal["float32", "float16"]
 IN_MEMORY_BYTES = 2**30
@@ -173,8 +174,11 @@ class _Job:
             (folder / CONTENTS).write_text(json.dumps(self._contents), encoding="utf8")
             for file in sorted(folder.iterdir()):
                 flush_to_disk(file)
-            if not path.exists():
+            try:
                 folder.rename(path)
+            except OSError:
+                if not path.is_dir():  # where it is, another process has encoded the same meanwhile
+                    raise
         flush_to_disk(path.parent)
 
     def _encoded(
@@ -199,12 +203,14 @@ class _Job:
         device = next(self._model.parameters()).device
         total = len(self._ids)
         with evaluating(self._model), self._progress.step("encode images", total) as step:
-            for start in range(0, total, self._batch):
-                names = self._ids[start : start + self._batch]
-                pixels = torch.stack([self._model.preprocess(self._images.open(name)) for name in names]).to(device)
-                references, targets = self._pair(pixels)
+            starts = range(0, total, self._batch)
+            batches = (list(range(start, min(start + self._batch, total))) for start in starts)
+            files = PictureFiles(self._model, self._images, self._ids)
+            ahead = made_ahead(files, batches, WORKERS if device.type == "cuda" else 0)
+            for start, pixels in zip(starts, ahead, strict=True):
+                references, targets = self._pair(pixels.to(device))
                 yield start, None if references is None else self._kept(references), self._kept(targets)
-                step.advance(len(names))
+                step.advance(len(pixels))
 
     def _pair(self, pixels: Tensor) -> tuple[Tensor | None, Tensor]:
         if self._references:

@@ -80,7 +80,8 @@ class Loop:
     ) -> None:
         self._accelerator = accelerator
         self._step = step
-        self._wrapped = accelerator.prepare_model(step)
+        self._device = step.temperature.device
+        self._wrapped = accelerator.prepare_model(step, device_placement=False)
         self._parameters = parameters
         self._settings = settings
         self._steps = batches.steps
@@ -90,7 +91,7 @@ class Loop:
         self._every_seconds = every_seconds
         self._progress = progress
         self._optimiser = _optimiser(parameters, settings.optimiser)
-        self._scaler = torch.amp.GradScaler(accelerator.device.type, enabled=settings.precision == "float16")
+        self._scaler = torch.amp.GradScaler(self._device.type, enabled=settings.precision == "float16")
         self._log = _Log()
 
     def run(self, inputs: Inputs) -> State:
@@ -98,7 +99,7 @@ class Loop:
         start = self._resumed()
         written = time.monotonic()
         given = inputs.parts(start)
-        with self._progress.step("train", self._steps) as bar, kept_generators(self._accelerator.device):
+        with self._progress.step("train", self._steps) as bar, kept_generators(self._device):
             bar.advance(start)
             for done in range(start + 1, self._steps + 1):
                 seed_generators([self._seed, DROPOUT, done, self._accelerator.process_index])

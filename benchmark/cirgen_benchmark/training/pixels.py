@@ -57,15 +57,19 @@ def pixel_batches(
         in_memory_bytes: all pictures are preprocessed once and kept if they take no more.
         workers: processes that preprocess them where they take more.
     """
-    first = files[0]
-    if first.nbytes * len(files) > in_memory_bytes:
-        sampler = (batch.tolist() for batch in batches)
-        yield from DataLoader(files, batch_sampler=sampler, num_workers=workers)
+    if files[0].nbytes * len(files) > in_memory_bytes:
+        yield from made_ahead(files, (batch.tolist() for batch in batches), workers)
         return
-    kept = torch.empty((len(files), *first.shape))
+    kept = torch.empty((len(files), *files[0].shape))
     with progress.step("preprocess images", len(files)) as step:
         for number in range(len(files)):
             kept[number] = files[number]
             step.advance()
     for batch in batches:
         yield kept[torch.from_numpy(batch)]
+
+
+def made_ahead(files: PictureFiles, batches: Iterable[list[int]], workers: int) -> Iterator[Tensor]:
+    """Yield the pixels [B, 3, H, W] of each batch, preprocessed by workers; by this process where there are none."""
+    own = torch.Generator()  # workers are seeded from it; nothing here draws a number
+    yield from DataLoader(files, batch_sampler=batches, num_workers=workers, generator=own)

@@ -59,7 +59,7 @@ class StageSettings(Settings):
     hard_negatives: Annotated[int, Field(ge=0)] = 0
     """In the batch: so many of each triplet's hard negatives are further negatives of the whole batch."""
     mask_duplicates: bool = False
-    """In the batch: another query's target that is this query's target, too, is no negative."""
+    """In the batch: a target that is this query's own target, too, or one of its other positives, is no negative."""
     bank: BankSettings = BankSettings()
     mode: Literal["eval", "train"] = "eval"
     """`train`: with dropout, as the paper has it for BLIP-2."""

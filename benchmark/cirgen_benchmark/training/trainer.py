@@ -87,7 +87,8 @@ def train(
     by bit), and one that several processes share (`accelerate launch`) like one of a single process, up to rounding.
 
     Args:
-        model: with the weights it starts from. Where the query side alone is trained, its stage two is prepared.
+        model: with the weights it starts from. Where the query side alone is trained, its stage two is prepared. It
+            is trained on the device where it is, or where accelerate's launcher puts this process.
         triplets: what it learns from.
         images: what they name.
         settings: of the stage.
@@ -138,12 +139,13 @@ def _run(
     processes, process = accelerator.num_processes, accelerator.process_index
     settings = material.settings
     batches = Batches(len(material.triplets), settings, material.seed, processes, process)
-    model.to(accelerator.device)
+    device = next(model.parameters()).device if processes == 1 else accelerator.device
+    model.to(device)
     with files.held() if accelerator.is_main_process else nullcontext():
         on_disk = material.cache is not None or settings.bank.on_disk
         with accelerator.main_process_first() if on_disk else nullcontext():  # the others read what it has written
             inputs = Inputs(model, material, batches, processes, process, files.path / BANK_FILE, progress)
-        step = Step(model, settings, inputs.bank_rows()).to(accelerator.device)
+        step = Step(model, settings, inputs.bank_rows()).to(device)
         parameters = {**weights, TEMPERATURE: step.temperature}
         seed = material.seed
         loop = Loop(accelerator, step, parameters, settings, batches, files, looks, seed, every_seconds, progress)

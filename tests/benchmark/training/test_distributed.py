@@ -36,6 +36,7 @@ def test_two_processes_end_like_one(stage: str, tmp_path: Path) -> None:
     together = run(tmp_path / "two", stage)
     alone = run(tmp_path / "one", stage)
     assert together.steps == alone.steps
+    assert [step for step, _ in together.history] == [step for step, _ in alone.history]
     torch.testing.assert_close(torch.tensor(together.losses), torch.tensor(alone.losses), rtol=1e-4, atol=1e-5)
     ours, theirs = load_file(together.last), load_file(alone.last)
     assert ours.keys() == theirs.keys()

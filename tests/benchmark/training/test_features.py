@@ -17,6 +17,7 @@ from cirgen.errors import UserError
 from cirgen_benchmark.images import ImageCollection
 from cirgen_benchmark.training import features
 from cirgen_benchmark.training.features import EncodedImages, encode_collection
+from cirgen_benchmark.training.pixels import PictureFiles, made_ahead
 
 
 def straight(model: ToyRetriever, images: ToyImages, name: str) -> tuple[Tensor, Tensor]:
@@ -188,3 +189,29 @@ def test_the_model_is_in_its_own_mode_afterwards() -> None:
     encode_collection(model, images, images.ids)
     assert model.dropout.training
     assert not model.pixels.training
+
+
+def test_two_processes_that_encode_the_same_at_once_do_not_disturb_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, model = ToyImages(5), ToyRetriever()
+    flush = features.flush_to_disk
+
+    def meanwhile(path: Path) -> None:
+        monkeypatch.setattr(features, "flush_to_disk", flush)
+        encode_collection(model, images, images.ids, folder=tmp_path)
+        flush(path)
+
+    monkeypatch.setattr(features, "flush_to_disk", meanwhile)
+    encoded = encode_collection(model, images, images.ids, folder=tmp_path)
+    agrees(encoded, model, images, list(images.ids))
+    assert len(folders(tmp_path)) == 1
+
+
+def test_workers_preprocess_the_same_pixels() -> None:
+    images, model = ToyImages(7), ToyRetriever()
+    files = PictureFiles(model, images, list(images.ids))
+    batches = [[0, 1, 2], [6], [3, 3]]
+    here, there = (list(made_ahead(files, batches, workers)) for workers in (0, 2))
+    assert all(torch.equal(one, other) for one, other in zip(here, there, strict=True))
+    assert torch.equal(here[1][0], model.preprocess(images.open("image-6")))
