@@ -201,6 +201,7 @@ class _Found:
         record: dict[str, Any] = {
             "benchmark": self._name,
             "queries": self._scores.queries.num_rows,
+            "left_out": self._scores.left_out,
             "metrics": dict(self._scores.metrics),
             "intervals": {key: [one.low, one.high] for key, one in self._intervals.items()},
         }
@@ -214,7 +215,8 @@ class _Found:
         from rich.console import Console
 
         console = Console(markup=False, highlight=False)
-        title = f"{self._prefix}, {self._scores.queries.num_rows:,} queries, in per cent"
+        left_out = f" ({self._scores.left_out:,} left out)" if self._scores.left_out else ""
+        title = f"{self._prefix}, {self._scores.queries.num_rows:,} queries{left_out}, in per cent"
         console.print(f"{title}; other: {self._compared}" if self._other else title, soft_wrap=True)
         console.print(self._difference_table() if self._other else self._table())
         for note in self._notes:

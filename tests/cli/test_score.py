@@ -74,7 +74,7 @@ def test_json_has_metrics_intervals_and_paired_differences(score: Any, tmp_path:
     root = write_cirr(tmp_path / "copy", queries=40)
     arguments = ["--benchmark", "cirr", "--root", str(root), "--features", made("cirr", root), "--json"]
     found = json.loads(score(*arguments)[1])
-    assert (found["benchmark"], found["queries"]) == ("cirr.val", 40)
+    assert (found["benchmark"], found["queries"], found["left_out"]) == ("cirr.val", 40, 0)
     assert found["metrics"].keys() == found["intervals"].keys()
     for key, (low, high) in found["intervals"].items():
         assert low <= found["metrics"][key] <= high
@@ -153,17 +153,19 @@ def test_a_copy_with_holes_is_refused_or_marked_in_every_key(score: Any, tmp_pat
     root = write_cirr(tmp_path / "copy")
     protocol = CIRR(root)
     features = made_features(protocol)
-    features["gallery"][5] = 0
+    hole = protocol.parts[0].targets[0, 0]
+    features["gallery"][hole] = 0
     save_file(features, tmp_path / "holed.safetensors")
     given = ["--benchmark", "cirr", "--root", str(root), "--features", "holed.safetensors"]
     code, out, err = score(*given)
     assert (code, out) == (1, "")
-    missing = protocol.galleries()["gallery"][5]
+    missing = protocol.galleries()["gallery"][hole]
     assert f"Error: Missing: 1 of 60 images of gallery ({missing})" in err
     assert err.endswith("each figure marked as partial: --allow-missing.\n")
     code, out, _ = score(*given, "--allow-missing")
     assert code == 0
-    assert out.startswith("cirr.val.partial, 12 queries")
+    lost = sum(one.targets[0] == missing for one in protocol.parts[0].asked)
+    assert out.startswith(f"cirr.val.partial, 12 queries ({lost} left out), in per cent")
     assert "Missing: 1 of 60 images" in out
     found = json.loads(score(*given, "--allow-missing", "--json")[1])
     assert all(key.startswith("cirr.val.partial.") for key in found["metrics"])

@@ -51,6 +51,15 @@ class Scores:
         """Per cent (0 to 100) by key."""
         return {key: figure.mean() for key, figure in self.figures.items()}
 
+    @cached_property
+    def left_out(self) -> int:
+        """Queries that no metric counts, for want of an embedding or a target."""
+        uncounted: dict[str, NDArray[np.bool_]] = {}
+        for figure in self.figures.values():
+            for part, values in figure.values.items():
+                uncounted[part] = uncounted.get(part, np.True_) & np.isnan(values)
+        return sum(int(np.count_nonzero(which)) for which in uncounted.values())
+
 
 class Protocol(ABC):
     """One benchmark on one split, read from annotation files."""
