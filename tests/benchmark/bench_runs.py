@@ -34,19 +34,19 @@ CHANGE_TYPES = ("any", "attribute", "count")
 TINY_STEPS = {"batch": 16, "temperature": 0.05, "evaluate_every": 2}
 
 
-def world_corpus(folder: Path, each: int = 25, rejected: bool = True) -> Path:
+def world_corpus(folder: Path, each: int = 25, **export_settings: Any) -> Path:
     """Export a corpus and return its dataset folder.
 
     Args:
         folder: of the run.
         each: pairs of one, of two and of three edits in the training split.
-        rejected: whether rejected rows are published.
+        export_settings: fields of the recipe's section `export`.
     """
     truth = read_truth(shipped() / TABLE)
     rows = [row for family in (0, 1) for row in _members(truth.families, family)]
     ids, figures = [truth.image_ids[row] for row in rows], [truth.figures[row] for row in rows]
     families = [truth.families[row] for row in rows]
-    run = Run(folder, _recipe(rejected), Store(folder / "store"))
+    run = Run(folder, _recipe(export_settings), Store(folder / "store"))
     split_of = {image_id: SPLITS[place % len(SPLITS)] for place, image_id in enumerate(ids)}
     _write_images(run, split_of)
     pairs, triplets = [], []
@@ -102,7 +102,7 @@ def _members(families: list[int], family: int) -> list[int]:
     return [row for row, of in enumerate(families) if of == family][:FAMILY]
 
 
-def _recipe(rejected: bool) -> Recipe:
+def _recipe(export_settings: dict[str, Any]) -> Recipe:
     return Recipe.model_validate(
         {
             "name": "tiny",
@@ -111,7 +111,7 @@ def _recipe(rejected: bool) -> Recipe:
             "encoder": {"model": "example/encoder"},
             "pair": {"signals": [{"kind": "neighbours"}]},
             "filter": [{"name": "similarity", "lower": 0.0}],
-            "export": {"license": "cc0-1.0", "rejected": rejected, "preview": 2},
+            "export": {"license": "cc0-1.0", "preview": 2, **export_settings},
         }
     )
 
@@ -144,12 +144,12 @@ def _pair(pair: Pair, ids: list[str], split: str, figures: list[Figure]) -> dict
 def _triplets(
     pair: dict[str, Any], number: int, figures: list[Figure], rng: random.Random
 ) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a pair: most are right; every fourth is wrong; some pairs have two texts; some texts failed."""
+    """Yield the rows of a pair: most are right, every fourth is wrong; some pairs have two texts, some have none."""
     right = [text for _ in range(9) if (text := grammar.change(*figures, rng))]
     wrong = "give it a unicorn"
     texts = [wrong] if number % 4 == 3 else [right[0]]
     if number % 5 == 0:
-        texts = list(dict.fromkeys(right))[:2] + [wrong]
+        texts = [*list(dict.fromkeys(right))[:2], wrong]
     for place, text in enumerate(texts):
         yield _triplet(pair, text, CHANGE_TYPES[(number + place) % len(CHANGE_TYPES)], REASON if text == wrong else "")
     if number % 10 == 9:
