@@ -114,7 +114,8 @@ def train(
     extra = extra_images if settings.bank.extra_images and settings.loss == "bank" else ()
     weights = trained_parameters(model, settings)
     own = stage_provenance(model, table, images, settings, seed, extra, provenance or {})
-    own |= {"looks": evaluate is not None, "snapshots": snapshots}
+    kept_as = encoded.targets.dtype if encoded is not None and settings.trains == "query" else torch.float32
+    own |= {"encoded": str(kept_as), "looks": evaluate is not None, "snapshots": snapshots}
     files = StageFolder(folder, own, keep_all=snapshots)
     state = files.read_result()
     if state is None:

@@ -122,6 +122,15 @@ def test_images_that_another_model_encoded_are_refused(tmp_path: Path) -> None:
         trained(tmp_path, BANK, encoded=encoded)
 
 
+def test_encodings_of_another_number_type_are_another_provenance(tmp_path: Path) -> None:
+    model = ToyRetriever()
+    model.prepare_stage_two()
+    half = encode_collection(model, IMAGES, IMAGES.ids, dtype="float16")
+    trained(tmp_path, BANK, model, encoded=half)
+    with pytest.raises(UserError, match=r"encoded: torch.float16 there, torch.float32 here"):
+        trained(tmp_path, BANK)
+
+
 def test_arms_share_encoded_images_through_a_cache(tmp_path: Path) -> None:
     model = ToyRetriever()
     trained(tmp_path / "one", BANK, model, cache=tmp_path / "cache", seed=1)
