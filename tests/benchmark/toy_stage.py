@@ -1,4 +1,4 @@
-"""Trains one toy stage in a process of its own: python toy_stage.py FOLDER STAGE [--slow SECONDS] [--mode MODE]."""
+"""Trains toy stages in a process of its own: python toy_stage.py FOLDER... --stage STAGE... [--slow SECONDS]."""
 
 from __future__ import annotations
 
@@ -106,9 +106,11 @@ def run(folder: Path, stage: str, mode: str = "eval", slow: float = 0.0, seconds
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("stage", choices=list(STAGES))
+    parser.add_argument("folders", type=Path, nargs="+")
+    parser.add_argument("--stage", action="append", required=True, choices=list(STAGES))
     parser.add_argument("--mode", default="eval")
     parser.add_argument("--slow", type=float, default=0.0)
     options = parser.parse_args()
-    run(options.folder, options.stage, options.mode, options.slow)
+    for folder in options.folders:
+        for stage in options.stage:
+            run(folder / stage, stage, options.mode, options.slow)

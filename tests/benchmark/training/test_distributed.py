@@ -17,24 +17,27 @@ ROOT = Path(toy_stage.__file__).parents[2]
 HELPERS = Path(toy_stage.__file__).parent
 
 
-def launch(processes: int, folder: Path, stage: str) -> None:
-    """Train under accelerate's launcher, on CPUs that talk by gloo."""
-    options = f"--cpu --num_processes {processes} --num_machines 1 --mixed_precision no --dynamo_backend no"
-    arguments = [*options.split(), "--main_process_port", "0", str(HELPERS / "toy_stage.py"), str(folder), stage]
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train every stage in two processes under accelerate's launcher, on CPUs that talk by gloo."""
+    folder = tmp_path_factory.mktemp("two-processes")
+    options = "--cpu --num_processes 2 --num_machines 1 --mixed_precision no --dynamo_backend no --main_process_port 0"
+    stages = [argument for stage in STAGES for argument in ("--stage", stage)]
     environment = os.environ | {
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "benchmark"), str(HELPERS)]),
     }
-    command = [sys.executable, "-m", "accelerate.commands.launch", *arguments]
-    subprocess.run(command, env=environment, cwd=folder.parent, check=True)
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", *options.split()]
+    command = [*launcher, str(HELPERS / "toy_stage.py"), str(folder), *stages]
+    subprocess.run(command, env=environment, cwd=folder, check=True)
+    return folder
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize("stage", list(STAGES))
-def test_two_processes_end_like_one(stage: str, tmp_path: Path) -> None:
-    launch(2, tmp_path / "two", stage)
-    together = run(tmp_path / "two", stage)
-    alone = run(tmp_path / "one", stage)
+def test_two_processes_end_like_one(stage: str, shared: Path, tmp_path: Path) -> None:
+    together = run(shared / stage, stage)
+    alone = run(tmp_path / stage, stage)
     assert together.steps == alone.steps
     assert [step for step, _ in together.history] == [step for step, _ in alone.history]
     torch.testing.assert_close(torch.tensor(together.losses), torch.tensor(alone.losses), rtol=1e-4, atol=1e-5)

@@ -55,27 +55,25 @@ def test_a_stage_that_is_killed_again_and_again_ends_like_an_undisturbed_one(sta
     assert files(tmp_path / "killed") == files(tmp_path / "undisturbed")
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("stage", ["one", "two"])
 def test_a_real_process_that_is_killed_at_any_time_goes_on(stage: str, tmp_path: Path) -> None:
-    command = [sys.executable, str(HELPERS / "toy_stage.py")]
+    command = [sys.executable, str(HELPERS / "toy_stage.py"), "--mode", "train", "--stage", stage]
     root = HELPERS.parents[1]
     environment = os.environ | {
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": os.pathsep.join([str(root), str(root / "benchmark"), str(HELPERS)]),
     }
-    disturbed = [*command, str(tmp_path / "killed"), stage, "--mode", "train", "--slow", "0.1"]
-    process = subprocess.Popen(disturbed, env=environment)
-    checkpoint = tmp_path / "killed" / "checkpoint.safetensors"
+    process = subprocess.Popen([*command, str(tmp_path / "killed"), "--slow", "0.1"], env=environment)
+    checkpoint = tmp_path / "killed" / stage / "checkpoint.safetensors"
     while not checkpoint.exists() and process.poll() is None:
         time.sleep(0.02)
-    time.sleep(random.Random(0).random())
+    time.sleep(random.Random(stage).random())
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert checkpoint.exists()
-    for folder in ("killed", "undisturbed"):
-        arguments = [*command, str(tmp_path / folder), stage, "--mode", "train"]
-        subprocess.run(arguments, env=environment, check=True)
-    assert files(tmp_path / "killed") == files(tmp_path / "undisturbed")
+    subprocess.run([*command, str(tmp_path / "killed"), str(tmp_path / "undisturbed")], env=environment, check=True)
+    assert files(tmp_path / "killed" / stage) == files(tmp_path / "undisturbed" / stage)
 
 
 def test_a_finished_stage_is_found_and_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
