@@ -12,15 +12,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from itertools import repeat
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
 import pyarrow as pa
-import torch
 
 from cirgen import yaml_text
 from cirgen.devices import pick_device
@@ -41,6 +38,7 @@ from cirgen_benchmark.verdict.record import record
 from cirgen_benchmark.verdict.report import write_report
 from cirgen_benchmark.verdict.results import Results
 from cirgen_benchmark.verdict.runner import Outcome, Runner
+from cirgen_benchmark.verdict.workers import side_by_side
 
 PRESETS = Shelf("presets", "preset", "cirgen presets ls")
 
@@ -142,18 +140,13 @@ def _one_by_one(runner: Runner, preset: Preset, progress: Progress) -> Iterator[
 def _in_processes(job: _Job, jobs: int, progress: Progress) -> Iterator[Outcome]:
     """Train whole seeds side by side: arms of one seed share what they begin with."""
     seeds = job.preset.seeds
-    threads = max(1, torch.get_num_threads() // jobs)
-    with (
-        progress.step(f"train and examine seeds, {jobs} at once", len(seeds)) as step,
-        ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool,
-    ):
-        for outcomes in pool.map(_of_seed, repeat(job), seeds, repeat(threads)):
+    with progress.step(f"train and examine seeds, {jobs} at once", len(seeds)) as step:
+        for outcomes in side_by_side(partial(_of_seed, job), seeds, jobs):
             yield from outcomes
             step.advance()
 
 
-def _of_seed(job: _Job, seed: int, threads: int) -> list[Outcome]:
-    torch.set_num_threads(threads)
+def _of_seed(job: _Job, seed: int) -> list[Outcome]:
     runner, _ = job.runner(Silent())
     return [outcome for arm in planned(job.preset) for outcome in runner.outcomes(arm, seed)]
 

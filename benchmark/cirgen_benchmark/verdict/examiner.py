@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from cirgen.keys import digest
 from cirgen_benchmark.images import ImageCollection
 from cirgen_benchmark.models.base import Retriever
 from cirgen_benchmark.protocols.base import Features, Protocol, Query, Scores
-from cirgen_benchmark.protocols.parts import GalleryProtocol, Opened
+from cirgen_benchmark.protocols.parts import Asked, GalleryProtocol, Opened
 from cirgen_benchmark.protocols.ranks import alphabetical, first
 from cirgen_benchmark.protocols.submissions import Submission
 from cirgen_benchmark.training.features import EncodedImages, encode_collection, evaluating
@@ -61,9 +61,21 @@ class Examiner:
             name: [self.images.content(one) if one in self._known else None for one in ids]
             for name, ids in self.protocol.galleries().items()
         }
-        return digest(
-            "questions", self.protocol.name, galleries, {k: list(v) for k, v in self.protocol.queries().items()}
-        )
+        return digest("questions", self.protocol.name, galleries, list(self._asked()))
+
+    @cached_property
+    def asked_about(self) -> frozenset[str]:
+        """The content of every picture that is a reference or a right answer."""
+        named = {name for one in self._asked() for name in (one.reference, *one.targets)}
+        return frozenset(self.images.content(name) for name in named & self._known)
+
+    def _asked(self) -> Iterator[Asked]:
+        if not isinstance(self.protocol, GalleryProtocol):
+            raise UserError(
+                f"{self.protocol.name} has a gallery for each query; a verdict needs queries that share one."
+            )
+        for part in self.protocol.parts:
+            yield from part.asked
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:
@@ -145,13 +157,13 @@ def _found(opened: Opened, depth: int) -> list[Found]:
 
 
 def metric_key(keys: Iterable[str], metric: str) -> str:
-    """Return the one key that a metric's name ends, such as `cirr.val.recall@10` for `recall@10`.
+    """Return the key that a metric's name is, or the one that it ends: `cirr.val.recall@10` for `recall@10`.
 
     Raises:
         UserError: there is none, or several.
     """
     every = list(keys)
-    found = [key for key in every if key.endswith(f".{metric}")]
+    found = [key for key in every if f".{key}".endswith(f".{metric}")]
     if len(found) != 1:
         raise UserError(f"'{metric}' is the end of {len(found)} metrics; take one of {', '.join(every)}.")
     return found[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 
 from markupsafe import Markup
 
@@ -48,7 +49,7 @@ def curve_plot(points: Sequence[CurvePoint], vary: str, metric: str) -> Markup:
     """Plot the arms of one curve against what is varied, on a logarithmic axis, with their intervals."""
     drawn: list[Markup] = []
     with canvas(f"curve {vary}", drawn) as axes:
-        for color, arm in zip(COLORS, dict.fromkeys(point.arm for point in points), strict=False):
+        for arm, color in zip(dict.fromkeys(point.arm for point in points), cycle(COLORS), strict=False):
             of_arm = sorted((point for point in points if point.arm == arm), key=lambda point: point.value)
             values = [point.value for point in of_arm]
             axes.plot(values, [point.primary.value for point in of_arm], "o-", color=color, label=arm, markersize=4)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, model_validator
 
 from cirgen.settings import Name, Settings
 from cirgen_benchmark.training.settings import StageSettings
 
 Positive = Annotated[float, Field(gt=0)]
+
+
+def _different(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(seeds)) < len(seeds):
+        raise ValueError("a seed is given twice, which is no other draw; leave it out")
+    return seeds
+
+
 Selection = Literal["accepted", "all", "random", "matched", "good", "truth_text"]
 """Which rows of a corpus train:
 
@@ -194,6 +202,22 @@ class CurveSettings(Settings):
     human: PositiveInt | None = None
     """Human triplets of every point where the ratio is varied."""
 
+    @model_validator(mode="after")
+    def _whole(self) -> CurveSettings:
+        broken = [value for value in self.values if self.vary != "ratio" and value != int(value)]
+        if broken:
+            raise ValueError(f"{self.vary} are counted, and {broken[0]:g} is no whole number")
+        return self
+
+    def problem(self, data: Sequence[DataSettings], stages: Sequence[StageSettings]) -> str | None:
+        """Say why an arm with these steps has nothing to vary; None where it has."""
+        if self.vary == "negatives":
+            return None if any(stage.loss == "bank" for stage in stages) else "has no stage with a bank"
+        if self.vary == "human":
+            return None if any(one.human for one in data) else "trains on no human triplets"
+        mixes = [one for one in data if one.corpus is not None]
+        return None if mixes and all(one.human for one in mixes) else "does not mix a corpus with human triplets"
+
 
 class Preset(Settings):
     """Everything that decides a verdict but the corpus."""
@@ -207,7 +231,7 @@ class Preset(Settings):
     """Folder of the benchmark's copy, where the preset reads one."""
     allow_missing: bool = False
     """Go on without images that the copy lacks; every figure's key then says `partial`."""
-    seeds: tuple[int, ...] = Field(min_length=1)
+    seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1), AfterValidator(_different)]
     base: BaseSettings
     human: Human | None = None
     splits: tuple[Literal["train", "validation", "test"], ...] = ("train",)
@@ -260,10 +284,27 @@ class Preset(Settings):
             yield from _known(f"contrasts.{name}", "arm", (*contrast.plus, *contrast.minus), self.arms)
         for name, curve in self.curves.items():
             yield from _known(f"curves.{name}", "arm", curve.arms, self.arms)
+            yield from self._flat(name, curve)
         yield from _known("verdict", "contrast", (self.verdict,) if self.verdict else (), self.contrasts)
         yield from _known("submissions", "arm", self.submissions.arms if self.submissions else (), self.arms)
         yield from self._missing_data()
         yield from self._missing_development()
+        yield from self._leaks()
+
+    def _flat(self, name: str, curve: CurveSettings) -> Iterator[str]:
+        """Say which arms of a curve have nothing that it could vary."""
+        for arm in curve.arms:
+            steps = self.arms[arm].steps if arm in self.arms else ()
+            data = [self.data[step.on] for step in steps if step.on in self.data]
+            stages = [self.stages[step.stage] for step in steps if step.stage in self.stages]
+            problem = curve.problem(data, stages) if arm in self.arms else None
+            if problem:
+                yield f"curves.{name}: the arm '{arm}' {problem}; leave it out"
+
+    def _leaks(self) -> Iterator[str]:
+        for name, queries in (("development", self.development), ("evaluation", self.evaluation)):
+            if isinstance(queries, CorpusQueries) and queries.split in self.splits:
+                yield f"{name}: the corpus's split {queries.split} trains, too; take it out of splits"
 
     def _missing_data(self) -> Iterator[str]:
         for name, data in self.data.items():
@@ -282,6 +323,13 @@ class Preset(Settings):
 def _asked(queries: Queries) -> dict[str, object]:
     """Return what tells two sets of queries apart: neither the gallery nor what counts there does."""
     return queries.model_dump(include={"kind", "purpose", "collection", "split"})
+
+
+def _split(queries: Queries) -> tuple[object, ...]:
+    """Return what tells a set of queries from others, whatever gallery or text is asked for."""
+    if isinstance(queries, WorldQueries):
+        return queries.kind, queries.purpose, queries.level, queries.collection
+    return (queries.kind, queries.split) if isinstance(queries, CorpusQueries) else (queries.kind,)
 
 
 def _known(place: str, noun: str, names: Iterable[str], known: Mapping[str, object]) -> Iterator[str]:

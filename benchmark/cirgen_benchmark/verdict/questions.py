@@ -86,9 +86,11 @@ def _split(corpus: Corpus, split: str) -> Questions:
 
 
 def _asked(triplets: Iterable[tuple[str, Triplet]]) -> list[Asked]:
+    """Return the queries of triplets; one whose target is its reference asks for nothing, and is left out."""
     return [
-        Asked(name, triplet.reference, triplet.texts[0], (triplet.target, *triplet.positives))
-        for name, triplet in triplets
+        Asked(name, one.reference, one.texts[0], tuple(x for x in (one.target, *one.positives) if x != one.reference))
+        for name, one in triplets
+        if one.target != one.reference
     ]
 
 

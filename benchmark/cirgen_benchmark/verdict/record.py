@@ -12,7 +12,7 @@ import transformers
 from cirgen import __version__
 from cirgen_benchmark.training.provenance import code_version
 from cirgen_benchmark.verdict.results import Results
-from cirgen_benchmark.verdict.statistics import DRAWS
+from cirgen_benchmark.verdict.statistics import DRAWS, Estimate
 from cirgen_benchmark.verdict.words import sentence
 
 
@@ -33,12 +33,12 @@ def record(
         "references": results.references,
         "selected_on_reported_split": preset.selects_on_reported_split,
         "intervals": f"95 %, crossed bootstrap over seeds and references, {DRAWS:,} draws",
-        "arms": [{**asdict(arm), "primary": arm.primary._asdict()} for arm in results.arms()],
+        "arms": [{**asdict(arm), "primary": _figure(arm.primary)} for arm in results.arms()],
         "contrasts": [
-            {**asdict(one), "difference": one.difference._asdict(), "significant": one.significant}
+            {**asdict(one), "difference": _figure(one.difference), "significant": one.significant}
             for one in results.contrasts()
         ],
-        "curves": [{**asdict(point), "primary": point.primary._asdict()} for point in results.curves()],
+        "curves": [{**asdict(point), "primary": _figure(point.primary)} for point in results.curves()],
         "submissions": list(submissions),
         "preset": preset.model_dump(mode="json"),
         "versions": {
@@ -48,3 +48,7 @@ def record(
             "transformers": transformers.__version__,
         },
     }
+
+
+def _figure(estimate: Estimate) -> dict[str, float]:
+    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,27 +104,37 @@ class Results:
 
     def arms(self) -> list[ArmResult]:
         """Return the preset's own arms, each at its last and, where one was chosen, at its best step."""
-        return [self._arm(found) for (_, _), found in self._by_arm.items() if not found[0].arm.curve]
+        return list(self._arms)
 
     def contrasts(self) -> list[Contrast]:
         """Return the preset's contrasts at the last step, then at the chosen one."""
-        return [contrast for at in self.ats() for contrast in self._contrasts(at)]
+        return list(self._all_contrasts)
 
     def curves(self) -> list[CurvePoint]:
         """Return the points of the preset's curves."""
-        return [
-            CurvePoint(
-                found[0].arm.curve, found[0].arm.of, found[0].arm.value, at, self._estimate(self._values(found))
-            )
-            for (_, at), found in self._by_arm.items()
-            if found[0].arm.curve
-        ]
+        return list(self._points)
 
     def verdict(self) -> Contrast | None:
         """Return the contrast that the last sentence is about, at the last step."""
         if self.preset.verdict is None:
             return None
         return next(c for c in self.contrasts() if c.name == self.preset.verdict and c.at == "last")
+
+    @cached_property
+    def _arms(self) -> tuple[ArmResult, ...]:
+        return tuple(self._arm(found) for found in self._by_arm.values() if not found[0].arm.curve)
+
+    @cached_property
+    def _all_contrasts(self) -> tuple[Contrast, ...]:
+        return tuple(contrast for at in self.ats() for contrast in self._contrasts(at))
+
+    @cached_property
+    def _points(self) -> tuple[CurvePoint, ...]:
+        return tuple(
+            CurvePoint(one.arm.curve, one.arm.of, one.arm.value, one.at, self._estimate(self._values(found)))
+            for found in self._by_arm.values()
+            if (one := found[0]).arm.curve
+        )
 
     def _arm(self, found: Sequence[Outcome]) -> ArmResult:
         metrics = {key: float(np.mean([one.metrics[key] for one in found])) for key in found[0].metrics}

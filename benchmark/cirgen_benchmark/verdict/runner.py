@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import pyarrow as pa
+import torch
+import transformers
 
 from cirgen.keys import digest
 from cirgen.progress import Progress
@@ -21,6 +23,7 @@ from cirgen_benchmark.protocols.figures import Figure
 from cirgen_benchmark.protocols.submissions import Submission
 from cirgen_benchmark.training.batches import steps_per_epoch
 from cirgen_benchmark.training.features import EncodedImages
+from cirgen_benchmark.training.indexed import index_triplets
 from cirgen_benchmark.training.provenance import code_version
 from cirgen_benchmark.training.settings import StageSettings
 from cirgen_benchmark.training.trainer import Trained, load_trained, train
@@ -169,10 +172,11 @@ class Runner:
         stages: list[_Stage] = []
         path: tuple[str, ...] = (self._beginning, arm.inputs, str(seed))
         for step in arm.steps:
-            settings = self._settings(step, seed)
-            path = (*path, digest("step", settings.model_dump(mode="json"), step.data.model_dump(mode="json")))
+            settings, triplets = self._settings(step, seed), self._mixture.mixed(step.data, seed)
+            learned = index_triplets(triplets, self._mixture.images, settings.hard_negatives).digest()
+            path = (*path, digest("step", settings.model_dump(mode="json"), learned))
             folder = self._folder / "stages" / digest("path", path)[:20]
-            stages.append(self._stage(model, self._mixture.mixed(step.data, seed), settings, seed, folder))
+            stages.append(self._stage(model, triplets, settings, seed, folder))
         return stages
 
     def _settings(self, step: PlannedStep, seed: int) -> StageSettings:
@@ -198,13 +202,22 @@ class Runner:
             )
         trained = train(
             model, triplets, self._mixture.images, settings, folder=folder, seed=seed, evaluate=evaluate,
-            extra_images=self._mixture.images.ids, cache=self._folder / "encoded", progress=self._progress,
+            extra_images=self._unasked if settings.bank.extra_images else (), cache=self._folder / "encoded", progress=self._progress,
             provenance={"development": examined.fingerprint if examined else ""},
         )  # fmt: skip
         return _Stage(trained, triplets, frozen)
 
     @cached_property
+    def _unasked(self) -> list[str]:
+        """Images that a bank may hold beside those of its triplets: none that a query is about."""
+        examiners = (self._development, self._evaluation)
+        asked = frozenset().union(*(examiner.asked_about for examiner in examiners if examiner))
+        images = self._mixture.images
+        return [name for name in images.ids if images.content(name) not in asked]
+
+    @cached_property
     def _beginning(self) -> str:
-        """A hash of what every arm depends on: the base model, the data and the code that trains."""
+        """A hash of what every arm depends on beside its triplets: base model, choice of a step, code that trains."""
         looks = [self._development.fingerprint, self._preset.chosen_by] if self._development else []
-        return digest("bench", content(self._base), self._mixture.fingerprints, looks, code_version())
+        libraries = [torch.__version__, transformers.__version__]
+        return digest("bench", content(self._base), self._mixture.fingerprints, looks, code_version(), libraries)

@@ -6,6 +6,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,12 +49,19 @@ class Selector:
     def _rows(self, selection: Selection, seed: int) -> Sequence[CorpusRow]:
         if selection == "accepted":
             return self._corpus.accepted
-        everything = sorted((*self._corpus.accepted, *self._rejected), key=lambda row: row.triplet_id)
         if selection == "good":
-            return [row for row in everything if self._known_truth.good(row)]
+            return self._good
         if selection == "random":
-            return random.Random(f"random {seed}").sample(everything, len(self._corpus.accepted))
-        return matched(self._corpus.accepted, everything, seed) if selection == "matched" else everything
+            return random.Random(f"random {seed}").sample(self._everything, len(self._corpus.accepted))
+        return matched(self._corpus.accepted, self._everything, seed) if selection == "matched" else self._everything
+
+    @cached_property
+    def _everything(self) -> Sequence[CorpusRow]:
+        return sorted((*self._corpus.accepted, *self._rejected), key=lambda row: row.triplet_id)
+
+    @cached_property
+    def _good(self) -> Sequence[CorpusRow]:
+        return [row for row in self._everything if self._known_truth.good(row)]
 
     @property
     def _rejected(self) -> Sequence[CorpusRow]:

@@ -29,15 +29,26 @@ def _answer(found: Contrast, metric: str) -> str:
 
 
 def _doubt(results: Results) -> str:
-    asked = f" {len(results.preset.seeds)} seeds, {results.queries:,} queries of {results.references:,} references"
+    seeds, queries = _number(len(results.preset.seeds), "seed"), _number(results.queries, "query", "queries")
+    asked = f" {seeds}, {queries} of {_number(results.references, 'reference')}"
     return f"{asked}; indicative only." if results.preset.indicative else f"{asked}."
+
+
+def _number(count: int, one: str, several: str = "") -> str:
+    return f"{count:,} {one if count == 1 else several or f'{one}s'}"
 
 
 def points(difference: Estimate) -> str:
     """Return a difference as `+3.1 points [1.2, 5.0]`."""
-    return f"{difference.value:+.1f} points [{difference.low:.1f}, {difference.high:.1f}]"
+    value, low, high = (_rounded(one) for one in difference[:3])
+    return f"{value:+.1f} points [{low:.1f}, {high:.1f}]"
 
 
 def per_cent(figure: Estimate) -> str:
     """Return a figure as `41.2 [38.0, 44.1]`."""
-    return f"{figure.value:.1f} [{figure.low:.1f}, {figure.high:.1f}]"
+    value, low, high = (_rounded(one) for one in figure[:3])
+    return f"{value:.1f} [{low:.1f}, {high:.1f}]"
+
+
+def _rounded(value: float) -> float:
+    return round(value, 1) + 0.0  # no minus before nothing
