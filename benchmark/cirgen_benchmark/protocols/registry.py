@@ -57,5 +57,5 @@ def open_benchmark(
     if foreign:
         raise UserError(f"{name} has no option {', '.join(foreign)}; leave it out.")
     make: Any = known.protocol
-    protocol: Protocol = make(root, split or known.splits[0], allow_missing=allow_missing, **given)
+    protocol: Protocol = make(root.expanduser(), split or known.splits[0], allow_missing=allow_missing, **given)
     return protocol
