@@ -12,6 +12,8 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
+from tiny_models import tiny_checkpoint
+
 from cirgen.keys import digest
 from cirgen.recipe import Recipe
 from cirgen.run_folder import Run
@@ -67,7 +69,12 @@ def world_corpus(folder: Path, each: int = 25, **export_settings: Any) -> Path:
 
 def tiny_preset(**sections: Any) -> Preset:
     """Return a preset with three arms, two seeds and one curve; `sections` replace whole sections of it."""
-    return Preset.model_validate({**TINY_PRESET, **sections})
+    return Preset.model_validate({**tiny_fields(), **sections})
+
+
+def tiny_fields() -> dict[str, Any]:
+    """Return the fields of `tiny_preset`, with a random CLIP and queries of the corpus's own held-out splits."""
+    return {**TINY_PRESET, "base": {"family": "clip", "model": str(tiny_checkpoint("clip")), "device": "cpu"}}
 
 
 TINY_PRESET: dict[str, Any] = {
@@ -75,10 +82,9 @@ TINY_PRESET: dict[str, Any] = {
     "about": "A few steps on a few figures.",
     "indicative": True,
     "seeds": (0, 1),
-    "base": {"family": "clip", "model": "cirgen:judge-encoder", "device": "cpu"},
     "human": {"kind": "world", "triplets": 48},
-    "development": {"kind": "world", "purpose": "development", "images": 100, "each": 10},
-    "evaluation": {"kind": "world", "purpose": "evaluation", "images": 100, "each": 20},
+    "development": {"kind": "corpus", "split": "validation"},
+    "evaluation": {"kind": "corpus", "split": "test"},
     "stages": {
         "one": {**TINY_STEPS, "loss": "in_batch", "trains": "all", "steps": 3, "optimiser": {"rate": 3e-4}},
         "two": {**TINY_STEPS, "loss": "bank", "trains": "query", "steps": 4, "optimiser": {"rate": 1e-3}},

@@ -16,7 +16,7 @@ from cirgen.errors import UserError
 from cirgen.keys import digest
 from cirgen_benchmark.images import ImageCollection
 from cirgen_benchmark.models.base import Retriever
-from cirgen_benchmark.protocols.base import Features, Protocol, Query, Scores
+from cirgen_benchmark.protocols.base import Features, Query, Scores
 from cirgen_benchmark.protocols.parts import Asked, GalleryProtocol, Opened
 from cirgen_benchmark.protocols.ranks import alphabetical, first
 from cirgen_benchmark.protocols.submissions import Submission
@@ -45,7 +45,7 @@ class Examiner:
     """
 
     def __init__(
-        self, protocol: Protocol, images: ImageCollection, batch: int = 64, cache: Path | None = None
+        self, protocol: GalleryProtocol, images: ImageCollection, batch: int = 64, cache: Path | None = None
     ) -> None:
         self.protocol = protocol
         self.images = images
@@ -70,10 +70,6 @@ class Examiner:
         return frozenset(self.images.content(name) for name in named & self._known)
 
     def _asked(self) -> Iterator[Asked]:
-        if not isinstance(self.protocol, GalleryProtocol):
-            raise UserError(
-                f"{self.protocol.name} has a gallery for each query; a verdict needs queries that share one."
-            )
         for part in self.protocol.parts:
             yield from part.asked
 
@@ -135,13 +131,7 @@ class Examiner:
         return whole
 
     def tops(self, model: Retriever, encoded: EncodedImages, depth: int) -> list[Found]:
-        """Return what a model finds for every query, in the order of the protocol's table; references are left out.
-
-        Raises:
-            UserError: the queries of the protocol do not share a gallery.
-        """
-        if not isinstance(self.protocol, GalleryProtocol):
-            raise UserError(f"{self.protocol.name} has a gallery for each query; there is no list to show.")
+        """Return what a model finds for every query, in the order of the protocol's table; references are left out."""
         opened, _, _ = self.protocol.opened(self.features(model, encoded), True)
         return [found for part in opened for found in _found(part, depth)]
 
@@ -169,7 +159,7 @@ def metric_key(keys: Iterable[str], metric: str) -> str:
     return found[0]
 
 
-def _named(protocol: Protocol) -> Iterable[str]:
+def _named(protocol: GalleryProtocol) -> Iterable[str]:
     for ids in protocol.galleries().values():
         yield from ids
     for queries in protocol.queries().values():

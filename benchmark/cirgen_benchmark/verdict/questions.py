@@ -13,8 +13,7 @@ from cirgen.sources.fashioniq import FashionIQ, FashionIQSettings
 from cirgen_benchmark.data.corpus import Corpus
 from cirgen_benchmark.data.files import SourceImages
 from cirgen_benchmark.images import ImageCollection
-from cirgen_benchmark.protocols.base import Protocol
-from cirgen_benchmark.protocols.parts import Asked
+from cirgen_benchmark.protocols.parts import Asked, GalleryProtocol
 from cirgen_benchmark.protocols.registry import open_benchmark
 from cirgen_benchmark.protocols.retrieval import Retrieval
 from cirgen_benchmark.triplets import Triplet
@@ -29,7 +28,7 @@ from cirgen_benchmark.verdict.preset import (
 )
 from cirgen_benchmark.verdict.world import drawn_collection, world_queries
 
-Questions = tuple[Protocol, ImageCollection]
+Questions = tuple[GalleryProtocol, ImageCollection]
 BenchmarkKind = Literal["fashioniq", "cirr"]
 Split = Literal["val", "test1"]
 WORLD_QUERY_SEED = 1
@@ -99,6 +98,7 @@ def _benchmark(
 ) -> Questions:
     folder, allowed = benchmark_root(root or preset.root, kind), preset.allow_missing
     protocol = open_benchmark(kind, split, folder, allow_missing=allowed, **options)
+    assert isinstance(protocol, GalleryProtocol)
     return protocol, SourceImages.of(_source(kind, split, str(folder)), f"{kind} {split}", allowed)
 
 

@@ -202,8 +202,8 @@ class Runner:
             )
         trained = train(
             model, triplets, self._mixture.images, settings, folder=folder, seed=seed, evaluate=evaluate,
-            extra_images=self._unasked if settings.bank.extra_images else (), cache=self._folder / "encoded", progress=self._progress,
-            provenance={"development": examined.fingerprint if examined else ""},
+            extra_images=self._unasked if settings.bank.extra_images else (), cache=self._folder / "encoded",
+            provenance={"development": examined.fingerprint if examined else ""}, progress=self._progress,
         )  # fmt: skip
         return _Stage(trained, triplets, frozen)
 
