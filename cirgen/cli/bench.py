@@ -45,7 +45,7 @@ def bench(
     from cirgen_benchmark.verdict.table import tables
     from cirgen_benchmark.verdict.words import sentence
 
-    chosen = load_preset(preset, [*(settings or ()), *([f"root={root}"] if root else ())])
+    chosen = load_preset(preset, [*(settings or ()), *([f"root={json.dumps(str(root))}"] if root else ())])
     folder = output or Path("runs") / "bench" / f"{_name(corpus)}-{chosen.name}"
     with told_how_to_go_on((folder / "work").is_dir), hold(folder, joinable=False):
         quieten_transformers()

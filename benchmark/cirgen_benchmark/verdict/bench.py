@@ -22,12 +22,13 @@ import pyarrow as pa
 from cirgen import yaml_text
 from cirgen.devices import pick_device
 from cirgen.progress import Progress, Silent
+from cirgen.resources import local_path
 from cirgen.settings_file import Shelf, load_settings
 from cirgen.shards import atomic_path, write_text
 from cirgen_benchmark.data.corpus import Corpus
 from cirgen_benchmark.models.base import Retriever
 from cirgen_benchmark.models.registry import load_retriever
-from cirgen_benchmark.models.weights import load_saved
+from cirgen_benchmark.models.weights import load_weights
 from cirgen_benchmark.verdict.checks import check_preset
 from cirgen_benchmark.verdict.examiner import Examiner
 from cirgen_benchmark.verdict.mixture import Mixture
@@ -81,15 +82,15 @@ def bench(
         UserError: something that the preset needs is not there.
     """
     progress = progress or Silent()
-    write_text(output / "preset.yaml", yaml_text.write_yaml(preset.model_dump(mode="json")))
     job = _Job(str(corpus), preset, output, images, model)
     runner, mixture = job.runner(progress, checked=True)
+    write_text(output / "preset.yaml", yaml_text.write_yaml(preset.model_dump(mode="json")))
     each = _in_processes(job, jobs, progress) if jobs > 1 else _one_by_one(runner, preset, progress)
     results = Results(preset, list(each), mixture.remarks)
     _write_queries(output / "queries.parquet", results.outcomes)
     sent = [str(path.relative_to(output)) for path in _write_submissions(output / "submissions", runner, preset)]
     found = record(results, str(corpus), mixture.fingerprints, sent)
-    write_text(output / "bench.json", json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    write_text(output / "bench.json", json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     write_report(output / "report.html", results, runner, str(corpus))
     return results
 
@@ -122,10 +123,10 @@ class _Job(NamedTuple):
 
 
 def _base(settings: BaseSettings) -> Retriever:
-    device = pick_device(settings.device)
+    model = load_retriever(settings.family, settings.model, settings.revision, **settings.options)
     if settings.weights is not None:
-        return load_saved(Path(settings.weights)).to(device)
-    return load_retriever(settings.family, settings.model, settings.revision, **settings.options).to(device)
+        load_weights(model, local_path(settings.weights))
+    return model.to(pick_device(settings.device))
 
 
 def _one_by_one(runner: Runner, preset: Preset, progress: Progress) -> Iterator[Outcome]:

@@ -43,7 +43,7 @@ class BaseSettings(Settings):
     options: dict[Name, bool | int | float | str | None] = Field(default_factory=dict)
     """Of the family, such as `target_pad`; docs/retrieval-model.md lists them."""
     weights: Name | None = None
-    """Folder of a stage-one checkpoint that an earlier bench wrote, instead of the model's own weights."""
+    """Folder that `models.weights.save_retriever` wrote: its weights instead of the model's own."""
     device: str = "auto"
     encode_batch: PositiveInt = 64
 
