@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from rich.table import Table
+from rich.text import Text
 
 from cirgen_benchmark.verdict.preset import Preset
 from cirgen_benchmark.verdict.results import ArmResult, Contrast, Results
@@ -35,7 +36,7 @@ def _arms(results: Results) -> Table:
         by_name.setdefault(arm.arm, {})[arm.at] = arm
     for name, found in by_name.items():
         figures = [per_cent(found[at].primary) if at in found else "" for at in results.ats()]
-        table.add_row(name, *figures, f"{found['last'].human:,.0f} + {found['last'].synthetic:,.0f}")
+        table.add_row(Text(name), *figures, f"{found['last'].human:,.0f} + {found['last'].synthetic:,.0f}")
     return table
 
 
@@ -44,5 +45,6 @@ def _contrasts(contrasts: list[Contrast]) -> Table:
     table.add_column("difference", justify="right")
     table.add_column("p", justify="right")
     for one in contrasts:
-        table.add_row(one.question, one.at, points(one.difference), f"{one.p:.4f}{'*' if one.significant else ''}")
+        question = Text(one.question if one.primary else f"{one.question} (exploratory)")
+        table.add_row(question, one.at, points(one.difference), f"{one.p:.4f}{'*' if one.significant else ''}")
     return table
