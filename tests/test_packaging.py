@@ -1,4 +1,4 @@
-"""The wheel carries prompts, recipes, card template and the embedded world, and runs from any folder."""
+"""The wheel carries prompts, recipes, presets, card template and the embedded world, and runs from any folder."""
 
 from __future__ import annotations
 
@@ -38,6 +38,10 @@ def test_the_wheel_is_small_and_carries_what_is_found_by_name(wheel: Path) -> No
         "cirgen/_data/recipes/demo.yaml",
         "cirgen/_data/recipes/spn4cir/fashioniq-clip.yaml",
         "cirgen/_data/cards/template.md",
+        "cirgen/_data/presets/demo.yaml",
+        "cirgen/_data/presets/spn4cir-clip-fashioniq.yaml",
+        "cirgen_benchmark/verdict/bench.py",
+        "cirgen_benchmark/verdict/report.html.j2",
         "cirgen/world/models/mllm/model.safetensors",
         "cirgen/report/template.html.j2",
     ):
@@ -48,9 +52,17 @@ def test_the_wheel_is_small_and_carries_what_is_found_by_name(wheel: Path) -> No
 
 def run_elsewhere(python: Path, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Run the demo recipe by its name, and its path as the README gives it, where no checkout is."""
+    told = ("run", "recipes/demo.yaml", "--limit", "40", "--output", str(folder / "run"))
+    return cirgen_elsewhere(python, folder, environment, *told)
+
+
+def cirgen_elsewhere(
+    python: Path, folder: Path, environment: dict[str, str], *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command from a folder where no checkout is; the first line that it prints is where cirgen lies."""
     code = "import cirgen; print(cirgen.__file__); from cirgen.cli.app import main; main()"
     return subprocess.run(
-        [str(python), "-c", code, "run", "recipes/demo.yaml", "--limit", "40", "--output", str(folder / "run")],
+        [str(python), "-c", code, *arguments],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -59,15 +71,31 @@ def run_elsewhere(python: Path, folder: Path, environment: dict[str, str]) -> su
     )
 
 
-def test_an_installed_wheel_runs_the_demo_from_another_folder(wheel: Path, tmp_path: Path) -> None:
-    site = tmp_path / "site"
+@pytest.fixture(scope="module")
+def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that the wheel is installed into."""
+    folder = tmp_path_factory.mktemp("site")
     subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site), str(wheel)], check=True
+        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder), str(wheel)],
+        check=True,
     )
+    return folder
+
+
+def test_an_installed_wheel_runs_the_demo_from_another_folder(site: Path, tmp_path: Path) -> None:
     done = run_elsewhere(Path(sys.executable), tmp_path, {**os.environ, "PYTHONPATH": str(site)})
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(str(site))
     assert (tmp_path / "run" / "dataset" / "README.md").is_file()
+
+
+def test_an_installed_wheel_finds_presets_by_name(site: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    for arguments, line in ((("ls",), "spn4cir-zs-cirr "), (("show", "spn4cir-zs-cirr"), "name: spn4cir-zs-cirr")):
+        done = cirgen_elsewhere(Path(sys.executable), tmp_path, environment, "presets", *arguments)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith(str(site))
+        assert any(found.startswith(line) for found in done.stdout.splitlines())
 
 
 @pytest.mark.long

@@ -9,6 +9,8 @@ import pytest
 
 from cirgen.filters.registry import FILTERS
 from cirgen.recipe_file import load_recipe, recipe_names
+from cirgen_benchmark.protocols.cirr import LISTED
+from cirgen_benchmark.verdict.bench import load_preset
 
 TEXT = (Path(__file__).parents[2] / "benchmark" / "PAPER.md").read_text(encoding="utf8")
 FAMILIES = ("clip", "tgcir", "blip", "blip2", "zs")
@@ -83,6 +85,14 @@ def test_every_row_has_the_commands_that_make_its_corpus_and_its_figures(benchma
     assert {dataset for dataset, _ in presets if benchmark in dataset} == {
         f"runs/spn4cir-{name}/dataset" for name in named
     }
+
+
+def test_the_commands_of_cirr_write_what_the_server_of_test1_takes_for_the_arms_of_both_rows() -> None:
+    for family in FAMILIES:
+        sent = load_preset(f"spn4cir-{family}-cirr").submissions
+        assert sent is not None
+        assert sent.arms == (("corpus, bank",) if family == "zs" else ("stage one", "corpus, bank"))
+    assert all(f"`cirr.test1.{metric}.json`" in TEXT for metric in LISTED)
 
 
 def test_the_table_of_filters_has_every_recipe_and_every_filter_of_the_twins() -> None:
