@@ -1,0 +1,97 @@
+"""A preset that could not answer its questions is refused, with every mistake named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from bench_runs import TINY_PRESET, tiny_preset
+from pydantic import ValidationError
+
+from cirgen_benchmark.verdict.preset import Preset
+
+
+def refused(**sections: Any) -> str:
+    with pytest.raises(ValidationError) as raised:
+        tiny_preset(**sections)
+    return str(raised.value)
+
+
+def curve(vary: str, arm: str, *values: float) -> dict[str, Any]:
+    return {"curves": {"one": {"vary": vary, "values": values or (1, 2), "arms": (arm,)}}}
+
+
+STEP = {"stage": "one", "on": "human"}
+MISTAKES: list[tuple[dict[str, Any], str]] = [
+    ({"arms": {"a": {"steps": ({**STEP, "stage": "three"},)}}}, "there is no stage 'three' (known: one, two)"),
+    ({"arms": {"a": {"steps": ({**STEP, "on": "humans"},)}}}, "there is no data 'humans' (known: human, both)"),
+    ({"verdict": "bank"}, "there is no contrast 'bank'"),
+    ({"contrasts": {"c": {"question": "?", "plus": ("corpus",), "minus": ("b",)}}}, "there is no arm 'b'"),
+    ({"human": None}, "there are no human triplets; give the section human"),
+    ({"data": {"human": {}, "both": {"human": True}}}, "trains on nothing"),
+    ({"data": {"human": {"human": True, "ratio": 2}, "both": {"human": True}}}, "ratio and pairs belong to corpus"),
+    ({"data": {"human": {"human": True}, "both": {"corpus": "all", "ratio": 2}}}, "ratio is a share of the human"),
+    ({"development": {"kind": "holdout"}}, "a holdout needs human triplets of a benchmark"),
+    ({"seeds": (1, 2, 1)}, "a seed is given twice"),
+    ({"seeds": (-1,)}, "greater than or equal to 0"),
+    ({"splits": ("train", "test")}, "evaluation: the corpus's split test trains, too"),
+    ({"splits": ("train", "validation")}, "development: the corpus's split validation trains, too"),
+    (curve("human", "untrained"), "'untrained' trains on no human triplets; leave it out"),
+    (curve("ratio", "human"), "'human' does not mix a corpus with human triplets"),
+    (curve("negatives", "untrained"), "'untrained' has no stage with a bank"),
+    (curve("human", "corpus", 10, 20.5), "human are counted, and 20.5 is no whole number"),
+    (curve("ratio", "nobody"), "there is no arm 'nobody'"),
+]
+
+
+@pytest.mark.parametrize(("sections", "message"), MISTAKES, ids=[message for _, message in MISTAKES])
+def test_a_mistake_is_named(sections: dict[str, Any], message: str) -> None:
+    assert message in refused(**sections)
+
+
+def test_an_interaction_takes_two_and_two() -> None:
+    contrast = {"question": "?", "plus": ("corpus",), "minus": ("human",), "interaction": True}
+    assert "two arms in plus and two in minus" in refused(contrasts={"corpus": contrast})
+
+
+def test_choosing_the_best_step_needs_a_development_set() -> None:
+    stages = {name: {**stage, "select": "best"} for name, stage in TINY_PRESET["stages"].items()}
+    assert "stages.one: select best needs a development set" in refused(development=None, stages=stages)
+
+
+def test_every_mistake_is_named_at_once() -> None:
+    told = refused(verdict="bank", splits=("train", "test"), **curve("negatives", "untrained"))
+    assert "no contrast 'bank'" in told
+    assert "split test trains" in told
+    assert "no stage with a bank" in told
+
+
+WORLD = {"kind": "world", "purpose": "evaluation"}
+FILES = {"kind": "fashioniq"}
+CHOICES: list[tuple[dict[str, Any] | None, dict[str, Any], bool]] = [
+    (None, WORLD, False),
+    ({"kind": "world", "purpose": "development"}, WORLD, False),
+    ({**WORLD, "images": 200, "each": 5}, WORLD, True),
+    ({**WORLD, "collection": 1}, WORLD, False),
+    (FILES, {**FILES, "reference": "remove", "gallery": "val_union"}, True),
+    ({"kind": "cirr"}, FILES, False),
+    ({"kind": "corpus", "split": "validation"}, {"kind": "corpus", "split": "test"}, False),
+    ({"kind": "corpus", "split": "test"}, {"kind": "corpus", "split": "test"}, True),
+]
+
+
+@pytest.mark.parametrize(("development", "evaluation", "same"), CHOICES)
+def test_choosing_on_the_reported_split_is_seen_however_it_is_asked(
+    development: dict[str, Any] | None, evaluation: dict[str, Any], same: bool
+) -> None:
+    assert tiny_preset(development=development, evaluation=evaluation).selects_on_reported_split is same
+
+
+def test_steps_are_chosen_by_the_primary_metric_unless_another_is_named() -> None:
+    assert tiny_preset().chosen_by == "recall@10"
+    assert tiny_preset(select_by="recall@1").chosen_by == "recall@1"
+
+
+def test_a_preset_reads_back_what_it_wrote() -> None:
+    preset = tiny_preset()
+    assert Preset.model_validate(preset.model_dump()) == preset
