@@ -77,7 +77,7 @@ class Results:
         """What is missing, in whole sentences."""
         self.outcomes = tuple(outcomes)
         self._by_arm: dict[tuple[str, At], list[Outcome]] = {}
-        for outcome in outcomes:
+        for outcome in sorted(outcomes, key=lambda one: preset.seeds.index(one.seed)):
             self._by_arm.setdefault((outcome.arm.name, outcome.at), []).append(outcome)
         self._counted = _counting(self.outcomes[0])
         self._parts = _parts(self.outcomes[0])[self._counted]
@@ -131,7 +131,7 @@ class Results:
     @cached_property
     def _points(self) -> tuple[CurvePoint, ...]:
         return tuple(
-            CurvePoint(one.arm.curve, one.arm.of, one.arm.value, one.at, self._estimate(self._values(found)))
+            CurvePoint(one.arm.curve, one.arm.of, one.arm.value, one.at, self._recall(found))
             for found in self._by_arm.values()
             if (one := found[0]).arm.curve
         )
@@ -140,7 +140,7 @@ class Results:
         metrics = {key: float(np.mean([one.metrics[key] for one in found])) for key in found[0].metrics}
         human, synthetic = np.mean([one.triplets for one in found], axis=0)
         return ArmResult(
-            found[0].arm.name, found[0].at, self._estimate(self._values(found)), tuple(one.step for one in found),
+            found[0].arm.name, found[0].at, self._recall(found), tuple(one.step for one in found),
             metrics, float(human), float(synthetic),
         )  # fmt: skip
 
@@ -169,9 +169,13 @@ class Results:
 
     def _values(self, found: Sequence[Outcome]) -> Floats:
         """Return the primary metric [S, Q] of the queries that count, seeds in the preset's order."""
-        by_seed = {one.seed: one for one in found}
-        rows = [np.concatenate(list(by_seed[seed].primary.values.values())) for seed in self.preset.seeds]
+        rows = [np.concatenate(list(one.primary.values.values())) for one in found]
         return np.stack(rows)[:, self._counted]
+
+    def _recall(self, found: Sequence[Outcome]) -> Estimate:
+        """Estimate an arm's figure; no interval of a share leaves 0 to 100 %."""
+        one = self._estimate(self._values(found))
+        return one._replace(low=max(0.0, one.low), high=min(100.0, one.high))
 
     def _estimate(self, values: Floats) -> Estimate:
         return estimate(values, self._clusters, self._parts)
