@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from PIL import Image
 
+from cirgen.pictures import pixel_hash
+
 
 class ImageCollection(ABC):
     """A set of images; nothing is decoded before it is asked for."""
@@ -36,3 +38,16 @@ class ImageCollection(ABC):
     def group(self, image_id: str) -> str:
         """Return the group of near duplicates that an image is in; by default its content alone."""
         return self.content(image_id)
+
+
+class PixelImages(ImageCollection):
+    """Images whose content is a hash of their pixels, whatever file they come from; decoded once for it."""
+
+    def __init__(self) -> None:
+        self._contents: dict[str, str] = {}
+
+    def content(self, image_id: str) -> str:
+        """Return the hash of the image's pixels."""
+        if image_id not in self._contents:
+            self._contents[image_id] = pixel_hash(self.open(image_id))
+        return self._contents[image_id]

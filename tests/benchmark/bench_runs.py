@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import astuple
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tiny_models import tiny_checkpoint
 
@@ -27,6 +27,7 @@ from cirgen.world.build import IMAGES, TABLE, read_truth, shipped
 from cirgen.world.figure import Figure
 from cirgen.world.pairs import Pair, draw_pairs
 from cirgen_benchmark.verdict.preset import Preset
+from cirgen_benchmark.verdict.results import Results
 
 FAMILY = 60
 """Images of each of the two families."""
@@ -34,6 +35,13 @@ SPLITS = ("train",) * 8 + ("validation", "test")
 REASON = "agreement: the text is about another picture"
 CHANGE_TYPES = ("any", "attribute", "count")
 TINY_STEPS = {"batch": 16, "temperature": 0.05, "evaluate_every": 2}
+
+
+class Judged(NamedTuple):
+    """A finished verdict and its folder."""
+
+    results: Results
+    folder: Path
 
 
 def world_corpus(folder: Path, each: int = 25, **export_settings: Any) -> Path:

@@ -12,9 +12,9 @@ from PIL import Image
 
 from cirgen.errors import UserError
 from cirgen.keys import digest
-from cirgen.pictures import PictureError, pixel_hash
+from cirgen.pictures import PictureError
 from cirgen.triplets import CorpusPictures, load_config, load_pictures, splits_of
-from cirgen_benchmark.images import ImageCollection
+from cirgen_benchmark.images import PixelImages
 from cirgen_benchmark.triplets import Triplet
 
 SIMILARITY = "score_similarity_cosine"
@@ -22,15 +22,15 @@ REQUIRED = ("triplet_id", "reference_id", "text", "target_id")
 COLUMNS = (*REQUIRED, "positive_ids", "change_type", "hard_negatives", SIMILARITY, "reason")
 
 
-class CorpusImages(ImageCollection):
+class CorpusImages(PixelImages):
     """The pictures of a corpus by image id."""
 
     def __init__(self, pictures: CorpusPictures) -> None:
+        super().__init__()
         self._pictures = pictures
         rows = pictures.table.select_columns(["image_id", "group"]).with_format("arrow")[:]
         ids, groups = (rows[name].to_pylist() for name in ("image_id", "group"))
         self._groups: dict[str, str] = dict(zip(ids, groups, strict=True))
-        self._contents: dict[str, str] = {}
 
     @property
     def ids(self) -> Sequence[str]:
@@ -45,12 +45,6 @@ class CorpusImages(ImageCollection):
             return self._pictures.open(image_id)
         except PictureError as error:
             raise UserError(f"Image {image_id} of the corpus cannot be decoded ({error}); export it again.") from error
-
-    def content(self, image_id: str) -> str:
-        """Return the hash of the picture's pixels; decodes it at the first call."""
-        if image_id not in self._contents:
-            self._contents[image_id] = pixel_hash(self.open(image_id))
-        return self._contents[image_id]
 
     def group(self, image_id: str) -> str:
         """Return the near-duplicate group that ingest gave the image."""

@@ -7,20 +7,20 @@ from collections.abc import Mapping, Sequence
 from PIL import Image
 
 from cirgen.errors import UserError
-from cirgen.pictures import PictureError, decode, pixel_hash
+from cirgen.pictures import PictureError, decode
 from cirgen.sources.base import Item, Source
-from cirgen_benchmark.images import ImageCollection
+from cirgen_benchmark.images import PixelImages
 
 
-class SourceImages(ImageCollection):
+class SourceImages(PixelImages):
     """The images of a `cirgen` source under the names that its annotations give them.
 
     Names that lead to the same pixels have the same content.
     """
 
     def __init__(self, items: Mapping[str, Item]) -> None:
+        super().__init__()
         self._items = items
-        self._contents: dict[str, str] = {}
 
     @classmethod
     def of(cls, source: Source, name: str, allow_missing: bool = False) -> SourceImages:
@@ -57,9 +57,3 @@ class SourceImages(ImageCollection):
         except (PictureError, OSError, ValueError) as error:
             where = item.path or image_id
             raise UserError(f"The image {where} cannot be read ({error}); fetch it again.") from error
-
-    def content(self, image_id: str) -> str:
-        """Return the hash of the image's pixels; decodes it at the first call."""
-        if image_id not in self._contents:
-            self._contents[image_id] = pixel_hash(self.open(image_id))
-        return self._contents[image_id]

@@ -31,17 +31,18 @@ from cirgen.world.truth import judge
 from cirgen.world.vocabulary import Level
 from cirgen_benchmark.data.corpus import CorpusRow
 from cirgen_benchmark.data.human import HumanTriplets
-from cirgen_benchmark.images import ImageCollection
+from cirgen_benchmark.images import ImageCollection, PixelImages
 from cirgen_benchmark.triplets import Triplet
 
 EDITS = 3
 """Queries have one, two or three edits, as many of each."""
 
 
-class PngImages(ImageCollection):
+class PngImages(PixelImages):
     """Pictures held as PNG bytes in memory, about 2 KB each."""
 
     def __init__(self, pngs: dict[str, bytes]) -> None:
+        super().__init__()
         self._pngs = pngs
 
     @property
@@ -52,12 +53,6 @@ class PngImages(ImageCollection):
     def open(self, image_id: str) -> Image.Image:
         """Decode one picture."""
         return Image.open(io.BytesIO(self._pngs[image_id])).convert("RGB")
-
-    def content(self, image_id: str) -> str:
-        """Return the image id: it is the hash of the picture's bytes, which are drawn the same every time."""
-        if image_id not in self._pngs:
-            raise KeyError(image_id)
-        return image_id
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import pytest
 from cirgen.world.families import collection
 from cirgen.world.gallery import Gallery
 from cirgen.world.truth import judge_all
+from cirgen_benchmark.data.corpus import Corpus
 from cirgen_benchmark.verdict import world as world_module
 from cirgen_benchmark.verdict.world import (
     PngImages,
@@ -80,6 +81,11 @@ def test_fewer_human_like_triplets_are_the_beginning_of_more() -> None:
     assert {triplet.origin for triplet in many} == {"human"}
 
 
+def test_a_shipped_picture_has_the_content_that_it_has_in_a_corpus(corpus_folder: Path) -> None:
+    world, corpus = shipped_collection().images, Corpus(corpus_folder).images
+    assert [world.content(name) for name in corpus.ids] == [corpus.content(name) for name in corpus.ids]
+
+
 @pytest.mark.integration
 def test_pictures_are_drawn_once_and_read_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CIRGEN_CACHE", str(tmp_path))
@@ -90,6 +96,6 @@ def test_pictures_are_drawn_once_and_read_afterwards(tmp_path: Path, monkeypatch
     assert len(first.ids) == 5
     for name in first.ids:
         assert first.images.open(name).tobytes() == again.images.open(name).tobytes()
-        assert first.images.content(name) == name
+        assert first.images.content(name) == again.images.content(name)
     with pytest.raises(KeyError):
         first.images.content("nowhere")

@@ -1,0 +1,142 @@
+"""Arms that begin alike are trained once; what is trained is found again; a step is chosen on development alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench_runs import TINY_PRESET, Judged, tiny_preset
+
+from cirgen.keys import digest
+from cirgen_benchmark.data.corpus import Corpus
+from cirgen_benchmark.verdict.bench import bench
+from cirgen_benchmark.verdict.mixture import Mixture
+from cirgen_benchmark.verdict.preset import Preset
+from cirgen_benchmark.verdict.results import Results
+from cirgen_benchmark.verdict.runner import Outcome
+
+
+def stages(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the result of every stage that was trained in a folder."""
+    found = (folder / "work" / "stages").glob("*/result.json")
+    return {path.parent.name: json.loads(path.read_text()) for path in found}
+
+
+def stage_two(folder: Path) -> dict[str, Any]:
+    """Return the result of the only stage two that was trained in a folder."""
+    (found,) = (one for one in stages(folder).values() if one["provenance"]["settings"]["trains"] == "query")
+    return found
+
+
+def untouched(folder: Path) -> dict[str, float]:
+    """Return when each file of a trained stage was written."""
+    return {str(path): path.stat().st_mtime for path in (folder / "work" / "stages").rglob("*") if path.is_file()}
+
+
+def of(results: Results, arm: str, at: str, seed: int = 0) -> Outcome:
+    (found,) = (one for one in results.outcomes if (one.arm.name, one.at, one.seed) == (arm, at, seed))
+    return found
+
+
+def test_arms_that_begin_alike_share_what_they_begin_with(judged: Judged) -> None:
+    """Of each seed: stage one with 48 and with 24 human triplets, and stage two of both arms and of the point with 24.
+
+    The curve's point with 48 is the arm itself.
+    """
+    seeds = [one["provenance"]["seed"] for one in stages(judged.folder).values()]
+    assert {seed: seeds.count(seed) for seed in seeds} == {0: 5, 1: 5}
+    point = of(judged.results, "corpus (people: 48)", "last")
+    assert point.primary.values[""].tolist() == of(judged.results, "corpus", "last").primary.values[""].tolist()
+
+
+def test_the_same_call_finds_everything_and_says_the_same(
+    judged: Judged, corpus_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {path: (judged.folder / path).read_bytes() for path in ("bench.json", "queries.parquet", "report.html")}
+    written = untouched(judged.folder)
+    monkeypatch.setattr("cirgen_benchmark.training.trainer.Loop", None)
+    bench(corpus_folder, tiny_preset(), judged.folder)
+    assert untouched(judged.folder) == written
+    assert {path: (judged.folder / path).read_bytes() for path in before} == before
+
+
+def test_an_arm_without_steps_is_the_base_model_at_no_step(judged: Judged) -> None:
+    outcome = of(judged.results, "untrained", "last")
+    assert (outcome.step, outcome.triplets) == (0, (0, 0))
+    assert not [one for one in judged.results.outcomes if one.arm.name == "untrained" and one.at == "best"]
+    assert of(judged.results, "untrained", "last", seed=1).queries == outcome.queries
+
+
+def test_seeds_train_different_models_on_different_draws(judged: Judged) -> None:
+    losses = [tuple(one["state"]["losses"]) for one in stages(judged.folder).values()]
+    assert len(set(losses)) == len(losses)
+
+
+def test_a_changed_setting_trains_what_depends_on_it_and_nothing_else(corpus_folder: Path, tmp_path: Path) -> None:
+    small = {"seeds": (0,), "curves": {}}
+    bench(corpus_folder, tiny_preset(**small), tmp_path)
+    first = set(stages(tmp_path))
+    assert len(first) == 3
+    two = {**TINY_PRESET["stages"]["two"], "temperature": 0.1}
+    bench(corpus_folder, tiny_preset(**small, stages={**TINY_PRESET["stages"], "two": two}), tmp_path)
+    second = set(stages(tmp_path)) - first
+    assert len(second) == 2
+    bench(corpus_folder, tiny_preset(**small, human={"kind": "world", "triplets": 40}), tmp_path)
+    third = set(stages(tmp_path)) - first - second
+    assert len(third) == 3
+    bench(corpus_folder, tiny_preset(**small, about="Other words."), tmp_path)
+    assert set(stages(tmp_path)) == first | second | third
+
+
+def alone(*arms: str, **sections: Any) -> Preset:
+    """Return a preset of one seed and a few arms."""
+    compared = {"question": "?", "plus": (arms[0],), "minus": (arms[-1],)}
+    chosen = {name: TINY_PRESET["arms"][name] for name in arms}
+    return tiny_preset(**{"seeds": (0,), "curves": {}, "arms": chosen, "contrasts": {"corpus": compared}, **sections})
+
+
+def test_the_best_step_is_the_best_on_development_by_the_metric_that_the_preset_names(
+    corpus_folder: Path, tmp_path: Path
+) -> None:
+    often = {name: {**stage, "evaluate_every": 1} for name, stage in TINY_PRESET["stages"].items()}
+    results = bench(corpus_folder, alone("corpus", select_by="map@50", stages=often), tmp_path)
+    (history,) = (
+        dict(one["state"]["history"]) for one in stages(tmp_path).values() if len(one["state"]["losses"]) == 4
+    )
+    assert list(history) == [1, 2, 3, 4]
+    best = of(results, "corpus", "best").step
+    assert history[best] == max(history.values()) >= history[4]
+    assert of(results, "corpus", "last").step == 4
+    assert not set(history.values()) <= {100 * hits / 12 for hits in range(13)}  # no recall of twelve queries
+
+
+def test_where_nothing_is_developed_on_the_last_step_is_all_there_is(corpus_folder: Path, tmp_path: Path) -> None:
+    results = bench(corpus_folder, alone("corpus", development=None), tmp_path)
+    assert results.ats() == ("last",)
+
+
+def test_an_arm_of_half_a_query_is_trained_and_examined_so(corpus_folder: Path, tmp_path: Path) -> None:
+    """Without its text, a query about a reference finds the same whatever was asked."""
+    steps = TINY_PRESET["arms"]["corpus"]["steps"]
+    arms = {name: {"inputs": name, "steps": steps} for name in ("text", "image")}
+    arms["corpus"] = {"steps": steps}
+    contrasts = {"corpus": {"question": "?", "plus": ("corpus",), "minus": ("text",)}}
+    results = bench(corpus_folder, tiny_preset(seeds=(0,), curves={}, arms=arms, contrasts=contrasts), tmp_path)
+    assert len(stages(tmp_path)) == 6
+    assert len({tuple(of(results, name, "last").queries["rank"].to_pylist()) for name in arms}) == 3
+
+
+def test_a_bank_with_extra_images_holds_none_that_a_query_is_about(corpus_folder: Path, tmp_path: Path) -> None:
+    two = {**TINY_PRESET["stages"]["two"], "bank": {"extra_images": True}}
+    preset = alone("corpus", stages={**TINY_PRESET["stages"], "two": two})
+    bench(corpus_folder, preset, tmp_path)
+    found = stage_two(tmp_path)["provenance"]["extra_images"]
+    corpus = Corpus(corpus_folder)
+    held = [row.triplet for split in ("validation", "test") for row in corpus.of_split(split).accepted]
+    asked = {name for triplet in held for name in (triplet.reference, triplet.target, *triplet.positives)}
+    images = Mixture(preset, corpus).images
+    rest = [name for name in images.ids if name not in asked]
+    assert asked <= set(images.ids)
+    assert found == digest([images.content(name) for name in rest])
