@@ -21,7 +21,7 @@ DATA = Path(cirgen.__file__).parents[2] / "shared" / "data"
 @pytest.fixture
 def pictures(tmp_path: Path) -> list[Path]:
     (tmp_path / "pictures").mkdir()
-    paths = [tmp_path / "pictures" / f"{number}.png" for number in range(7)]
+    paths = [tmp_path / "pictures" / f"{number}.png" for number in range(13)]
     for path, image in zip(paths, tiny_images(len(paths)), strict=True):
         image.save(path)
     return paths
@@ -76,7 +76,7 @@ def test_missing_images_stop_it_unless_they_are_allowed_which_leaves_triplets_ou
     whole = fashioniq_triplets(fashioniq)
     gone = whole.triplets[1].reference
     (fashioniq / "images" / f"{gone}.png").unlink()
-    with pytest.raises(UserError, match=rf"1 of 21 .*{gone}.*allow_missing"):
+    with pytest.raises(UserError, match=rf"1 of 39 .*{gone}.*allow_missing"):
         fashioniq_triplets(fashioniq)
     rest = fashioniq_triplets(fashioniq, allow_missing=True)
     assert rest.left_out == 2  # as a reference and as a target
@@ -95,7 +95,7 @@ def test_a_triplet_whose_image_no_split_lists_is_told(fashioniq: Path) -> None:
     path = captions_file(fashioniq, "dress")
     (row, *others) = json.loads(path.read_text())
     write_json(path, [{**row, "candidate": "B000"}, *others])
-    with pytest.raises(UserError, match=r"1 of 18 training triplets .* B000 -> "):
+    with pytest.raises(UserError, match=r"1 of 36 training triplets .* B000 -> "):
         fashioniq_triplets(fashioniq)
 
 
