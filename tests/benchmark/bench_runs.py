@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from tiny_models import tiny_checkpoint
 
+from cirgen import yaml_text
 from cirgen.keys import digest
 from cirgen.recipe import Recipe
 from cirgen.run_folder import Run
@@ -78,6 +79,13 @@ def world_corpus(folder: Path, each: int = 25, **export_settings: Any) -> Path:
 def tiny_preset(**sections: Any) -> Preset:
     """Return a preset with three arms, two seeds and one curve; `sections` replace whole sections of it."""
     return Preset.model_validate({**tiny_fields(), **sections})
+
+
+def write_preset(path: Path, **sections: Any) -> Path:
+    """Write a tiny preset as a user has it: a YAML file. Mistakes in `sections` go into the file as they are."""
+    fields = tiny_preset().model_dump(mode="json", exclude_unset=True)
+    path.write_text(yaml_text.write_yaml({**fields, **sections}), encoding="utf8")
+    return path
 
 
 def tiny_fields() -> dict[str, Any]:

@@ -1,0 +1,138 @@
+"""`cirgen bench` and `cirgen presets` as a user meets them: every mistake in one sentence, before hours of work."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench_runs import Judged, write_preset
+
+from cirgen.cli.app import main
+from cirgen.stages.export import export
+from cirgen_benchmark.verdict.bench import PRESETS, load_preset
+from runs import make_run
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scratch: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Return the one sentence that a command fails with."""
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 1
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    start = next(place for place, line in enumerate(lines) if line.startswith("Error: "))
+    return "\n".join(lines[start:])
+
+
+def refused(capsys: pytest.CaptureFixture[str], corpus: Path, *overrides: str, **sections: Any) -> str:
+    """Return what is said of a tiny preset with some sections replaced."""
+    preset = write_preset(Path("tiny.yaml"), **sections)
+    options = [option for override in overrides for option in ("--set", override)]
+    return told(capsys, "bench", str(corpus), "--preset", str(preset), *options)
+
+
+def test_a_corpus_that_is_not_there_is_told_before_anything_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "There is no corpus at 'runs/dmo/dataset': give a dataset folder" in told(
+        capsys, "bench", "runs/dmo/dataset", "--preset", "demo"
+    )
+
+
+def test_a_misspelt_preset_is_guessed(capsys: pytest.CaptureFixture[str], corpus_folder: Path) -> None:
+    said = told(capsys, "bench", str(corpus_folder), "--preset", "demmo")
+    assert said.startswith("Error: No preset is called 'demmo' (did you mean 'demo'?)")
+    assert "cirgen presets ls" in said
+
+
+def test_an_unknown_key_is_told_with_its_line(capsys: pytest.CaptureFixture[str], corpus_folder: Path) -> None:
+    path = write_preset(Path("tiny.yaml"))
+    path.write_text(path.read_text().replace("indicative:", "indicativ:"))
+    line = path.read_text().splitlines().index("indicativ: true") + 1
+    said = told(capsys, "bench", str(corpus_folder), "--preset", "tiny.yaml")
+    assert f"tiny.yaml:{line}: indicativ: " in said
+    assert "indicative" in said.replace("indicativ:", "")
+
+
+def test_a_mistake_in_an_override_is_told_as_one(capsys: pytest.CaptureFixture[str], corpus_folder: Path) -> None:
+    assert "--set: stages.one.stepz: " in refused(capsys, corpus_folder, "stages.one.stepz=3")
+
+
+def test_a_copy_that_was_not_named_is_asked_for(capsys: pytest.CaptureFixture[str], corpus_folder: Path) -> None:
+    said = refused(capsys, corpus_folder, human={"kind": "cirr"}, development=None, evaluation={"kind": "cirr"})
+    assert said == "Error: The preset reads a copy of cirr; say where it is with --root FOLDER."
+
+
+def test_a_root_is_a_path_whatever_it_looks_like(capsys: pytest.CaptureFixture[str], corpus_folder: Path) -> None:
+    Path("[2024]: copy").mkdir()
+    preset = write_preset(Path("tiny.yaml"), human={"kind": "cirr"}, development=None, evaluation={"kind": "cirr"})
+    said = told(capsys, "bench", str(corpus_folder), "--preset", str(preset), "--root", "[2024]: copy")
+    assert "[2024]: copy/captions" in said or "[2024]: copy/image_splits" in said
+
+
+def test_truth_is_not_asked_of_photographs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    run = make_run(tmp_path / "photos")
+    export(run)
+    data = {"human": {"human": True}, "both": {"human": True, "corpus": "good"}}
+    said = refused(capsys, run.dataset, "development=null", "evaluation.split=validation", data=data)
+    assert "There is no exact truth of the images of" in said
+    assert "leave out the arms on data good and truth_text" in said
+
+
+def test_a_metric_that_is_none_is_told_before_anything_is_trained(
+    capsys: pytest.CaptureFixture[str], corpus_folder: Path
+) -> None:
+    said = refused(capsys, corpus_folder, "primary=recall@7", "select_by=recall@1")
+    assert "'recall@7' is the end of 0 metrics; take one of corpus.test.recall@1" in said
+    said = refused(capsys, corpus_folder, "select_by=recall@7")
+    assert "'recall@7' is the end of 0 metrics; take one of corpus.validation.recall@1" in said
+    assert not list(Path("runs").rglob("stages"))
+
+
+def test_a_batch_larger_than_its_data_is_told_before_anything_is_trained(
+    capsys: pytest.CaptureFixture[str], corpus_folder: Path
+) -> None:
+    said = refused(capsys, corpus_folder, curves={"c": {"vary": "human", "values": (8, 48), "arms": ("corpus",)}})
+    assert "A batch of 16 queries cannot be drawn from 8 triplets" in said
+    assert not list(Path("runs").rglob("stages"))
+
+
+def test_presets_are_listed_with_what_they_ask_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["presets", "ls"])
+    assert left.value.code == 0
+    listed = capsys.readouterr().out
+    assert max(map(len, listed.splitlines())) <= 80
+    for name in PRESETS.names():
+        assert name in listed.split()
+        with pytest.raises(SystemExit):
+            main(["presets", "show", name])
+        assert capsys.readouterr().out == PRESETS.find(name).read_text(encoding="utf8")
+        assert load_preset(name).name == name
+    assert told(capsys, "presets", "show", "dmo").startswith("Error: No preset is called 'dmo' (did you mean 'demo'?)")
+
+
+def test_a_verdict_that_is_there_is_printed_again(
+    capsys: pytest.CaptureFixture[str], judged: Judged, corpus_folder: Path
+) -> None:
+    preset = write_preset(Path("tiny.yaml"))
+    arguments = ["bench", str(corpus_folder), "--preset", str(preset), "--output", str(judged.folder)]
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 0
+    printed = capsys.readouterr().out
+    record = json.loads((judged.folder / "bench.json").read_text())
+    assert record["verdict"] in " ".join(printed.split())
+    assert f"report: {judged.folder}/report.html" in printed
+    with pytest.raises(SystemExit):
+        main([*arguments, "--json"])
+    assert json.loads(capsys.readouterr().out) == record

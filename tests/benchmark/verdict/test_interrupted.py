@@ -1,0 +1,102 @@
+"""A verdict that is interrupted or killed goes on by the same command, and ends in the same bytes."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench_runs import TINY_PRESET, write_preset
+
+import cirgen as package
+from commands import cirgen, start
+
+pytestmark = pytest.mark.integration
+
+FILES = ("bench.json", "queries.parquet")
+DEATHS = {
+    "in stage one": ("cirgen_benchmark.training.loop", "Loop", "_look", "self._settings.trains == 'all'", 1),
+    "in stage two": ("cirgen_benchmark.training.loop", "Loop", "_look", "self._settings.trains == 'query'", 1),
+    "between arms": ("cirgen_benchmark.verdict.runner", "Runner", "outcomes", "True", 2),
+}
+"""A method by module and class: once it was called so often under some condition, the process is killed."""
+MORTAL = """
+import importlib, os, signal
+from cirgen.cli.app import main
+
+place = getattr(importlib.import_module("{module}"), "{owner}")
+method, calls = place.{name}, 0
+
+def mortal(self, *arguments):
+    global calls
+    result = method(self, *arguments)
+    calls += {condition}
+    if calls == {number}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result
+
+place.{name} = mortal
+main()
+"""
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch, scratch: Path) -> None:
+    """Give every process the same threads, so that its sums are the same to the last bit."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(scratch / "datasets"))
+
+
+def small_preset(path: Path, **sections: Any) -> Path:
+    """Write a preset of one seed and two arms."""
+    arms = {name: TINY_PRESET["arms"][name] for name in ("human", "corpus")}
+    contrasts = {"corpus": TINY_PRESET["contrasts"]["corpus"]}
+    return write_preset(path, **{"seeds": [0], "arms": arms, "contrasts": contrasts, "curves": {}, **sections})
+
+
+def killed(folder: Path, death: str, *arguments: str) -> None:
+    """Run the command until it kills itself."""
+    module, owner, name, condition, number = DEATHS[death]
+    code = MORTAL.format(module=module, owner=owner, name=name, condition=condition, number=number)
+    root = Path(package.__file__).parent.parent
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (root, root / "benchmark")))}
+    command = [sys.executable, "-W", "ignore", "-c", code, *arguments]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False, timeout=300)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+
+
+def test_a_verdict_killed_in_every_stage_and_between_arms_ends_in_the_same_bytes(
+    corpus_folder: Path, tmp_path: Path
+) -> None:
+    preset = small_preset(tmp_path / "tiny.yaml")
+    command = ["bench", str(corpus_folder), "--preset", str(preset), "--output", "out"]
+    for name in ("undisturbed", "killed"):
+        (tmp_path / name).mkdir()
+    assert cirgen(tmp_path / "undisturbed", *command).returncode == 0
+    for death in DEATHS:
+        killed(tmp_path / "killed", death, *command)
+        assert not (tmp_path / "killed" / "out" / "bench.json").exists()
+    assert cirgen(tmp_path / "killed", *command).returncode == 0
+    for name in FILES:
+        one, other = ((tmp_path / folder / "out" / name).read_bytes() for folder in ("undisturbed", "killed"))
+        assert one == other, name
+
+
+def test_ctrl_c_leaves_with_130_and_the_command_that_goes_on(corpus_folder: Path, tmp_path: Path) -> None:
+    long = {name: {**stage, "steps": 100_000} for name, stage in TINY_PRESET["stages"].items()}
+    preset = small_preset(tmp_path / "tiny.yaml", stages=long)
+    command = ["bench", str(corpus_folder), "--preset", str(preset), "--output", "my out"]
+    with start(tmp_path, *command) as process:
+        while not list(tmp_path.glob("my out/work/stages/*/step-*")) and process.poll() is None:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=120)
+    assert process.returncode == 130, told
+    assert "Traceback" not in told
+    assert told.rstrip().endswith(f"everything done so far is saved. To go on: {shlex.join(['cirgen', *command])}")
