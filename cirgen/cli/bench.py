@@ -37,7 +37,7 @@ def bench(
     """
     from rich.console import Console
 
-    from cirgen.cli.quiet import quieten_transformers
+    from cirgen.cli.quiet import quieten_datasets, quieten_transformers
     from cirgen.lock import hold
     from cirgen.progress import to_stderr
     from cirgen_benchmark.verdict.bench import bench as judge
@@ -49,6 +49,8 @@ def bench(
     folder = output or Path("runs") / "bench" / f"{_name(corpus)}-{chosen.name}"
     with told_how_to_go_on((folder / "work").is_dir), hold(folder, joinable=False):
         quieten_transformers()
+        if Path(corpus).is_dir():  # a download of gigabytes keeps its bar
+            quieten_datasets()
         results = judge(corpus, chosen, folder, images=images, jobs=jobs, progress=to_stderr())
     if as_json:
         typer.echo(json.dumps(json.loads((folder / "bench.json").read_text(encoding="utf8")), indent=2))

@@ -14,3 +14,10 @@ def quieten_transformers() -> None:
     enable_progress_bars()  # the line above takes them along, and a download of gigabytes needs one
     transformers_logging.set_verbosity_error()
     logging.getLogger("transformers.modeling_utils").setLevel(logging.WARNING)  # weights missing from a checkpoint
+
+
+def quieten_datasets() -> None:
+    """Switch off the bars of `datasets`, which copies Parquet files into its cache within seconds."""
+    from datasets import disable_progress_bars
+
+    disable_progress_bars()

@@ -47,10 +47,10 @@ main()
 
 
 @pytest.fixture(autouse=True)
-def one_thread(monkeypatch: pytest.MonkeyPatch, scratch: Path) -> None:
+def one_thread(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Give every process the same threads, so that its sums are the same to the last bit."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setenv("HF_DATASETS_CACHE", str(scratch / "datasets"))
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "datasets"))
 
 
 def small_preset(path: Path, **sections: Any) -> Path:
@@ -78,7 +78,10 @@ def test_a_verdict_killed_in_every_stage_and_between_arms_ends_in_the_same_bytes
     command = ["bench", str(corpus_folder), "--preset", str(preset), "--output", "out"]
     for name in ("undisturbed", "killed"):
         (tmp_path / name).mkdir()
-    assert cirgen(tmp_path / "undisturbed", *command).returncode == 0
+    done = cirgen(tmp_path / "undisturbed", *command)
+    assert done.returncode == 0, done.stderr
+    assert "train and examine arms: 2 of 2" in done.stderr
+    assert "Generating" not in done.stderr  # what `datasets` would print
     for death in DEATHS:
         killed(tmp_path / "killed", death, *command)
         assert not (tmp_path / "killed" / "out" / "bench.json").exists()
