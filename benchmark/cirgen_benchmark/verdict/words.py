@@ -31,7 +31,8 @@ def _answer(found: Contrast, metric: str) -> str:
 def _doubt(results: Results) -> str:
     seeds, queries = _number(len(results.preset.seeds), "seed"), _number(results.queries, "query", "queries")
     asked = f" {seeds}, {queries} of {_number(results.references, 'reference')}"
-    return f"{asked}; indicative only." if results.preset.indicative else f"{asked}."
+    alone = "; what another seed would give is not known" if len(results.preset.seeds) == 1 else ""
+    return f"{asked}{alone}{'; indicative only' if results.preset.indicative else ''}."
 
 
 def _number(count: int, one: str, several: str = "") -> str:

@@ -45,10 +45,12 @@ def test_a_difference_that_may_be_anything_is_not_told() -> None:
 def test_how_much_was_asked_ends_the_sentence() -> None:
     assert said(0, 1, 40).endswith(" 5 seeds, 40 queries of 40 references.")
     assert said(0, 1, 40, indicative=True).endswith(" 5 seeds, 40 queries of 40 references; indicative only.")
+
+
+def test_one_seed_is_told_to_be_one() -> None:
     one = np.array([[100.0]])
-    assert sentence(made_results({"human": one, "corpus": one}, indicative=False)).endswith(
-        " 1 seed, 1 query of 1 reference."
-    )
+    told = sentence(made_results({"human": one, "corpus": one}, indicative=False))
+    assert told.endswith(" 1 seed, 1 query of 1 reference; what another seed would give is not known.")
 
 
 def test_without_a_question_there_is_no_verdict() -> None:
