@@ -89,7 +89,7 @@ def bench(
     results = Results(preset, list(each), mixture.remarks)
     _write_queries(output / "queries.parquet", results.outcomes)
     sent = [str(path.relative_to(output)) for path in _write_submissions(output / "submissions", runner, preset)]
-    found = record(results, str(corpus), mixture.fingerprints, sent)
+    found = record(results, str(corpus), mixture.fingerprints, runner.base, sent)
     write_text(output / "bench.json", json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     write_report(output / "report.html", results, runner, str(corpus))
     return results

@@ -17,15 +17,28 @@ from cirgen_benchmark.verdict.words import sentence
 
 
 def record(
-    results: Results, corpus: str, fingerprints: Mapping[str, str], submissions: Sequence[str] = ()
+    results: Results,
+    corpus: str,
+    fingerprints: Mapping[str, str],
+    model: Mapping[str, str],
+    submissions: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return plain data: the sentence, arms, contrasts and curves, per cent and points."""
+    """Return plain data: the sentence, arms, contrasts and curves, per cent and points.
+
+    Args:
+        results: of a preset.
+        corpus: as the user named it.
+        fingerprints: of the corpora that trained, by name.
+        model: what every arm began with, which may be another than the preset's.
+        submissions: files for a server, relative to the folder of the verdict.
+    """
     preset = results.preset
     return {
         "verdict": sentence(results),
         "indicative": preset.indicative,
         "corpus": corpus,
         "corpora": dict(fingerprints),
+        "model": dict(model),
         "notes": list(results.notes),
         "metric": preset.primary,
         "seeds": list(preset.seeds),

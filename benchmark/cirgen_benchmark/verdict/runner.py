@@ -115,6 +115,11 @@ class Runner:
         """The images of the evaluation set."""
         return self._evaluation.images
 
+    @cached_property
+    def base(self) -> Mapping[str, str]:
+        """The model that every arm begins with: its class, and a hash of what it answers."""
+        return {"class": type(self._base).__name__, "content": content(self._base)}
+
     def outcomes(self, arm: PlannedArm, seed: int) -> list[Outcome]:
         """Train one arm with one seed, or find it trained, and examine it at its last and at its best step.
 
@@ -220,4 +225,4 @@ class Runner:
         """A hash of what every arm depends on beside its triplets: base model, choice of a step, code that trains."""
         looks = [self._development.fingerprint, self._preset.chosen_by] if self._development else []
         libraries = [torch.__version__, transformers.__version__]
-        return digest("bench", content(self._base), self._mixture.fingerprints, looks, code_version(), libraries)
+        return digest("bench", self.base["content"], self._mixture.fingerprints, looks, code_version(), libraries)

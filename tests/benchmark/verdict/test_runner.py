@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from bench_runs import TINY_PRESET, Judged, tiny_preset
+from tiny_models import tiny_retriever
 
 from cirgen.keys import digest
 from cirgen_benchmark.data.corpus import Corpus
@@ -141,3 +142,11 @@ def test_a_bank_with_extra_images_holds_none_that_a_query_is_about(corpus_folder
     rest = [name for name in images.ids if name not in asked]
     assert asked <= set(images.ids)
     assert found == digest([images.content(name) for name in rest])
+
+
+def test_any_model_plugs_in_and_is_told_apart(judged: Judged, corpus_folder: Path, tmp_path: Path) -> None:
+    preset = tiny_preset(arms={"untrained": {}}, contrasts={}, curves={}, verdict=None)
+    bench(corpus_folder, preset, tmp_path, model=tiny_retriever("combiner"))
+    (one, other) = (json.loads((folder / "bench.json").read_text())["model"] for folder in (judged.folder, tmp_path))
+    assert (one["class"], other["class"]) == ("ClipRetriever", "CombinerRetriever")
+    assert one["content"] != other["content"]
