@@ -29,7 +29,7 @@ from cirgen_benchmark.data.corpus import Corpus
 from cirgen_benchmark.models.base import Retriever
 from cirgen_benchmark.models.registry import load_retriever
 from cirgen_benchmark.models.weights import load_weights
-from cirgen_benchmark.verdict.checks import check_data, check_metrics
+from cirgen_benchmark.verdict.checks import check_preset
 from cirgen_benchmark.verdict.examiner import Examiner
 from cirgen_benchmark.verdict.mixture import Mixture
 from cirgen_benchmark.verdict.plan import planned
@@ -108,8 +108,7 @@ class _Job(NamedTuple):
         """Read what is trained on and asked; with `checked`, refuse what would fail later."""
         preset, work = self.preset, self.output / "work"
         mixture = Mixture(preset, Corpus(self.corpus, preset.splits, images=self.images))
-        if checked:
-            check_data(preset, mixture)
+        mixture.read()
 
         def examiner(asked: Questions) -> Examiner:
             return Examiner(*asked, preset.base.encode_batch, work / "encoded")
@@ -119,7 +118,7 @@ class _Job(NamedTuple):
         development = examiner(questions(looked_at, mixture, preset, progress)) if looked_at else None
         server = examiner(withheld(sent, preset)) if sent else None
         if checked:
-            check_metrics(preset, evaluation, development)
+            check_preset(preset, mixture, evaluation, development)
         base = self.model or _base(preset.base)
         return Runner(preset, mixture, base, development, evaluation, server, work, progress), mixture
 

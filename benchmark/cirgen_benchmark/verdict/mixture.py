@@ -37,6 +37,15 @@ class Mixture:
             name: Corpus(where, preset.splits) for name, where in preset.corpora.items() if _used(preset, name)
         }
 
+    def read(self) -> None:
+        """Read every corpus, before anything is drawn or encoded.
+
+        Raises:
+            UserError: one is not there, or without its images.
+        """
+        for corpus in self._corpora.values():
+            _ = corpus.fingerprint
+
     def triplets(self, name: str, seed: int) -> list[Triplet]:
         """Return the triplets of one entry of `data`, human ones first.
 
