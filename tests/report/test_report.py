@@ -13,10 +13,10 @@ import pytest
 from cirgen.errors import UserError
 from cirgen.filters.registry import FILTERS
 from cirgen.publish.counts import count
+from cirgen.report.page import duration
 from cirgen.report.plots import Window, similarity_plot, word_plot
 from cirgen.report.sample import REJECTED_EACH, Sample
 from cirgen.report.similarities import filter_window, windows
-from cirgen.report.page import duration
 from cirgen.report.write import times, write_report
 from cirgen.run_folder import Run
 from cirgen.schemas import TRIPLET, VERDICT
