@@ -11,6 +11,8 @@ from cirgen.settings import Name, Settings
 from cirgen_benchmark.training.settings import StageSettings
 
 Positive = Annotated[float, Field(gt=0)]
+SEEDS_OF_A_CLAIM = 5
+"""With fewer, how much training varies is hardly known."""
 
 
 def _different(seeds: tuple[int, ...]) -> tuple[int, ...]:
@@ -226,7 +228,7 @@ class Preset(Settings):
     about: str
     """One sentence for the reader of the report."""
     indicative: bool = False
-    """Too small for a claim; the report says so."""
+    """Too small for a claim, and the report says so; as it does for fewer than `SEEDS_OF_A_CLAIM` seeds."""
     root: Name | None = None
     """Folder of the benchmark's copy, where the preset reads one."""
     allow_missing: bool = False
@@ -257,6 +259,11 @@ class Preset(Settings):
     def chosen_by(self) -> str:
         """End of the metric key that chooses a step."""
         return self.select_by or self.primary
+
+    @property
+    def is_indicative(self) -> bool:
+        """Whether its figures are no more than a hint."""
+        return self.indicative or len(self.seeds) < SEEDS_OF_A_CLAIM
 
     @property
     def selects_on_reported_split(self) -> bool:

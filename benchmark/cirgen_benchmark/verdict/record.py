@@ -35,7 +35,7 @@ def record(
     preset = results.preset
     return {
         "verdict": sentence(results),
-        "indicative": preset.indicative,
+        "indicative": preset.is_indicative,
         "corpus": corpus,
         "corpora": dict(fingerprints),
         "model": dict(model),

@@ -32,7 +32,7 @@ def _doubt(results: Results) -> str:
     seeds, queries = _number(len(results.preset.seeds), "seed"), _number(results.queries, "query", "queries")
     asked = f" {seeds}, {queries} of {_number(results.references, 'reference')}"
     alone = "; what another seed would give is not known" if len(results.preset.seeds) == 1 else ""
-    return f"{asked}{alone}{'; indicative only' if results.preset.indicative else ''}."
+    return f"{asked}{alone}{'; indicative only' if results.preset.is_indicative else ''}."
 
 
 def _number(count: int, one: str, several: str = "") -> str:

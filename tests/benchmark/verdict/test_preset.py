@@ -87,6 +87,11 @@ def test_choosing_on_the_reported_split_is_seen_however_it_is_asked(
     assert tiny_preset(development=development, evaluation=evaluation).selects_on_reported_split is same
 
 
+@pytest.mark.parametrize(("seeds", "told", "indicative"), [(5, False, False), (5, True, True), (4, False, True)])
+def test_few_seeds_are_indicative_whatever_the_preset_says(seeds: int, told: bool, indicative: bool) -> None:
+    assert tiny_preset(seeds=tuple(range(seeds)), indicative=told).is_indicative is indicative
+
+
 def test_steps_are_chosen_by_the_primary_metric_unless_another_is_named() -> None:
     assert tiny_preset().chosen_by == "recall@10"
     assert tiny_preset(select_by="recall@1").chosen_by == "recall@1"

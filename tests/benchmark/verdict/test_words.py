@@ -50,7 +50,9 @@ def test_how_much_was_asked_ends_the_sentence() -> None:
 def test_one_seed_is_told_to_be_one() -> None:
     one = np.array([[100.0]])
     told = sentence(made_results({"human": one, "corpus": one}, indicative=False))
-    assert told.endswith(" 1 seed, 1 query of 1 reference; what another seed would give is not known.")
+    assert told.endswith(
+        " 1 seed, 1 query of 1 reference; what another seed would give is not known; indicative only."
+    )
 
 
 def test_without_a_question_there_is_no_verdict() -> None:
