@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 import torch
@@ -208,9 +208,15 @@ class Runner:
         trained = train(
             model, triplets, self._mixture.images, settings, folder=folder, seed=seed, evaluate=evaluate,
             extra_images=self._unasked if settings.bank.extra_images else (), cache=self._folder / "encoded",
-            provenance={"development": examined.fingerprint if examined else ""}, progress=self._progress,
+            provenance=self._provenance, progress=self._progress,
         )  # fmt: skip
         return _Stage(trained, triplets, frozen)
+
+    @cached_property
+    def _provenance(self) -> dict[str, Any]:
+        """What a checkpoint says of where it comes from, beside what training itself records."""
+        development = self._development.fingerprint if self._development else ""
+        return {"development": development, "corpora": self._mixture.fingerprints}
 
     @cached_property
     def _unasked(self) -> list[str]:
