@@ -14,6 +14,7 @@ from cirgen.errors import UserError
 Shape = TypeVar("Shape")
 
 
+_HALF_PAIR = "\\ud"
 FIX = "set images.root to the folder of captions/ and image_splits/"
 
 
@@ -29,7 +30,11 @@ def load_annotations(path: Path, shape: type[Shape], fix: str = FIX) -> Shape:
         UserError: it is missing, no JSON, or of another shape.
     """
     try:
-        return TypeAdapter(shape).validate_python(json.loads(path.read_text(encoding="utf8")))
+        text = path.read_text(encoding="utf8")
+        found = json.loads(text)
+        if _HALF_PAIR in text.lower():  # Parquet, terminals and file names take no half of a surrogate pair
+            json.dumps(found, ensure_ascii=False).encode("utf8")
+        return TypeAdapter(shape).validate_python(found)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(f"There is no annotation file {path}; {fix}.") from error
     except ValidationError as error:

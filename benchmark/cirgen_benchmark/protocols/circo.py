@@ -19,11 +19,12 @@ from pydantic import BaseModel
 from cirgen.errors import UserError
 from cirgen.sources.annotations import load_annotations
 from cirgen_benchmark.protocols.base import Features, Scores
+from cirgen_benchmark.protocols.contradictions import check_asked, check_gallery, refuse_annotations
 from cirgen_benchmark.protocols.figures import Figure, Ranks, average_precision_at, counted, recall_at
 from cirgen_benchmark.protocols.holes import settled
 from cirgen_benchmark.protocols.images import absent_files
 from cirgen_benchmark.protocols.parts import Asked, GalleryProtocol, Part, query_table
-from cirgen_benchmark.protocols.rankings import Lists, RankingsFile, Rules, check_lists, positions, unanswered
+from cirgen_benchmark.protocols.rankings import Lists, RankingsFile, Rules, check_lists, positions, refuse, unanswered
 from cirgen_benchmark.protocols.ranks import Block, alphabetical, first, right_ranks
 from cirgen_benchmark.protocols.submissions import Submission, submission
 
@@ -80,10 +81,14 @@ class CIRCO(GalleryProtocol):
         self.name = f"circo.{split}"
         self.allow_missing = allow_missing
         self._root = root
-        self._rows = load_annotations(root / "annotations" / f"{split}.json", list[_Row], FIX)
+        path = root / "annotations" / f"{split}.json"
+        self._rows = load_annotations(path, list[_Row], FIX)
         self._asked = [
             Asked(str(row.id), str(row.reference_img_id), _said(row, text), _targets(row)) for row in self._rows
         ]
+        check_asked(path, self._asked, removes=False)
+        other = [str(row.id) for row in self._rows if row.target_img_id not in (row.gt_img_ids or (None,))]
+        refuse_annotations(path, other, "has queries whose target is not among their right images")
 
     @property
     def withheld(self) -> bool:
@@ -95,6 +100,7 @@ class CIRCO(GalleryProtocol):
         """The one gallery, in the order of COCO's list of images; rankings need none."""
         found = load_annotations(self._root / IMAGE_INFO, _Images, IMAGE_INFO_FIX).images
         files = {str(image.id): image.file_name for image in found}
+        check_gallery(self._root / IMAGE_INFO, [str(image.id) for image in found])
         absent = absent_files(files, [self._root / COCO / "unlabeled2017"])
         return [Part(list(files), self._asked, absent=absent)]
 
@@ -127,6 +133,8 @@ class CIRCO(GalleryProtocol):
         if len(files) != 1:
             raise UserError("CIRCO's rankings are one file; give --rankings once.")
         (file,) = files
+        foreign = [query for query, images in file.lists.items() if not all(map(_is_id, images))]
+        refuse(str(file.path), foreign, "that rank what is no id of COCO, a number without leading zeros")
         check_lists(str(file.path), file.lists, self._asked, self._rules())
         name, notes = settled(self.name, [unanswered(file, self._asked)], self.allow_missing)
         ranks = positions(file.lists, self._asked)
@@ -180,6 +188,11 @@ class CIRCO(GalleryProtocol):
         columns: dict[str, list[NDArray[Any]]] = {"rank": [target], f"map@{ASPECT_DEPTH}": [averages[ASPECT_DEPTH]]}
         parts = [Part((), self._asked)]
         return Scores(figures, query_table(parts, columns), notes)
+
+
+def _is_id(image: str) -> bool:
+    """Tell whether a text is a whole number as Python writes it."""
+    return image.isascii() and image.isdigit() and (image == "0" or image[0] != "0")
 
 
 def _said(row: _Row, text: Text) -> str:

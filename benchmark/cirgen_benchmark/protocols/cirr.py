@@ -19,8 +19,9 @@ from cirgen.errors import UserError
 from cirgen.sources import cirr
 from cirgen.sources.annotations import load_annotations
 from cirgen_benchmark.protocols.base import Features, Scores
+from cirgen_benchmark.protocols.contradictions import check_asked, check_gallery, refuse_annotations
 from cirgen_benchmark.protocols.fashioniq import FIX
-from cirgen_benchmark.protocols.figures import Figure, Ranks, average, recall_at
+from cirgen_benchmark.protocols.figures import Figure, Ranks, average, counted, recall_at
 from cirgen_benchmark.protocols.holes import settled
 from cirgen_benchmark.protocols.images import absent_of
 from cirgen_benchmark.protocols.parts import Asked, GalleryProtocol, Opened, Part, query_table
@@ -73,8 +74,18 @@ class CIRR(GalleryProtocol):
             Asked(str(row.pairid), row.reference, row.caption, (row.target_hard,) if row.target_hard else ())
             for row in rows
         ]
-        self._part = Part(gallery, asked, absent=absent_of(source, gallery))
-        self._others = [[name for name in row.img_set.members if name != row.reference] for row in rows]
+        sets = [dict.fromkeys(row.img_set.members) for row in rows]
+        self._others = [
+            [name for name in members if name != row.reference] for row, members in zip(rows, sets, strict=True)
+        ]
+        check_asked(source.captions_file, asked, removes=True)
+        check_gallery(images, gallery)
+        outside = [
+            one.id for one, others in zip(asked, self._others, strict=True) if not set(one.targets) <= set(others)
+        ]
+        refuse_annotations(source.captions_file, outside, "has queries whose target is not in their set")
+        named = [name for row, members in zip(rows, sets, strict=True) for name in (row.reference, *members)]
+        self._part = Part(gallery, asked, absent=absent_of(source, gallery), named=named)
         self.parts = [self._part]
 
     def score(self, features: Features) -> Scores:
@@ -165,7 +176,9 @@ class CIRR(GalleryProtocol):
             for k in (RECALLS if metric == "recall" else SUBSET_RECALLS)
         }
         if len(ranks) == len(LISTED):
-            figures[f"{name}.mean"] = average([figures[f"{name}.recall@5"], figures[f"{name}.recall_subset@1"]])
+            mean = average([figures[f"{name}.recall@5"], figures[f"{name}.recall_subset@1"]])
+            if counted(mean.values[""]):  # two rankings files may lack what the other has
+                figures[f"{name}.mean"] = mean
         columns = {"rank": "recall", "rank_subset": "recall_subset"}
         known = {column: [ranks[metric]] for column, metric in columns.items() if metric in ranks}
         return Scores(figures, query_table(self.parts, known), notes)

@@ -58,10 +58,28 @@ def read_contender(protocol: Protocol, paths: Sequence[Path], normalize: bool = 
         UserError: a file is missing or damaged, or names images or queries that are not of the benchmark.
     """
     if all(path.suffix == RANKINGS_SUFFIX for path in paths):
-        return Contender(protocol, rankings=[read_rankings(path) for path in paths])
+        return ranked_contender(protocol, paths)
     if len(paths) > 1:
         raise UserError("A model has one features file, or rankings in .json files; give either.")
-    features = arranged(read_features(paths[0]), protocol)
+    return embedded_contender(protocol, paths[0], normalize)
+
+
+def ranked_contender(protocol: Protocol, paths: Sequence[Path]) -> Contender:
+    """Read a model's rankings.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    return Contender(protocol, rankings=[read_rankings(path) for path in paths])
+
+
+def embedded_contender(protocol: Protocol, path: Path, normalize: bool = False) -> Contender:
+    """Read a model's embeddings.
+
+    Raises:
+        UserError: see `read_contender`.
+    """
+    features = arranged(read_features(path), protocol)
     if normalize:
         return Contender(protocol, normalised(features))
     return Contender(protocol, features, remark=norm_remark(features))

@@ -22,6 +22,7 @@ from cirgen.sources import fashioniq
 from cirgen.sources.annotations import load_annotations
 from cirgen.sources.fashioniq import Category
 from cirgen_benchmark.protocols.base import Features, Scores
+from cirgen_benchmark.protocols.contradictions import check_asked, check_gallery
 from cirgen_benchmark.protocols.figures import Figure, Ranks, average, recall_at, together
 from cirgen_benchmark.protocols.images import absent_of
 from cirgen_benchmark.protocols.parts import Asked, GalleryProtocol, Opened, Part, query_table
@@ -44,7 +45,7 @@ FIX = "set --root to the folder of captions/ and image_splits/"
 class _Row(BaseModel):
     candidate: str
     target: str
-    captions: Annotated[list[str], Field(min_length=2)]
+    captions: Annotated[list[str], Field(min_length=2, max_length=2)]
 
 
 def joined(captions: Sequence[str], joining: Joining = "first_and_second", capitalised: bool = False) -> str:
@@ -103,8 +104,11 @@ class FashionIQ(GalleryProtocol):
             for place, row in enumerate(load_annotations(captions, list[_Row], FIX))
         ]
         gallery = load_annotations(images, list[str], FIX)
+        check_asked(captions, asked, removes=self._reference == "remove")
+        check_gallery(images, gallery)
         needed = None if "original" in self._views else _union(asked)
-        return Part(gallery, asked, category, needed, self._absent(category, gallery))
+        references = [one.reference for one in asked]
+        return Part(gallery, asked, category, needed, self._absent(category, gallery), references)
 
     def _absent(self, category: Category, gallery: Sequence[str]) -> frozenset[str]:
         if not (self._root / "images").is_dir():

@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 
 from cirgen.errors import UserError
 from cirgen_benchmark.protocols.base import Features, Protocol
-from cirgen_benchmark.protocols.holes import chosen, such_as
-from cirgen_benchmark.protocols.ranks import Vectors, norms
+from cirgen_benchmark.protocols.holes import chosen, repeated, such_as
+from cirgen_benchmark.protocols.ranks import BLOCK_NUMBERS, Vectors, norms
 
+LARGEST = 1e100
+"""Numbers of float64 up to here, and down to its inverse, can be squared and summed."""
 UNIT = 1e-2
 """Vectors whose norms are no further from 1 count as normalised; half precision is off by up to 5e-4."""
 
@@ -40,13 +42,13 @@ def read_features(path: Path) -> FeaturesFile:
     """Read a features file.
 
     Raises:
-        UserError: it is missing, or no safetensors file of float tensors with ids as described above.
+        UserError: it is missing, or no safetensors file with ids as described above.
     """
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="np") as file:
-            tensors = {name: _numbers(path, name, file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: _widened(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata() or {}
     except (SafetensorError, OSError, TypeError, AttributeError) as error:
         raise UserError(
@@ -56,9 +58,7 @@ def read_features(path: Path) -> FeaturesFile:
     return FeaturesFile(path, tensors, _named_rows(path, tensors, metadata))
 
 
-def _numbers(path: Path, name: str, tensor: NDArray[Any]) -> NDArray[Any]:
-    if tensor.dtype.kind != "f":
-        raise UserError(f"Tensor '{name}' of {path} holds {tensor.dtype}; write embeddings as float32.")
+def _widened(tensor: NDArray[Any]) -> NDArray[Any]:
     return tensor.astype(np.float32) if tensor.dtype == np.float16 else tensor
 
 
@@ -79,14 +79,14 @@ def _ids_key(tensor: str) -> str:
 def _ids(path: Path, key: str, text: str, shape: tuple[int, ...]) -> tuple[str, ...]:
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{key} in the header of {path} is no JSON ({error}); write a list of ids.") from error
     if not isinstance(found, list) or (len(found),) != shape:
         raise UserError(f"{key} in the header of {path} must be a list of {sum(shape):,} ids, one for each row.")
     ids = tuple(map(str, found))
-    if len(set(ids)) < len(ids):
-        twice = next(one for one in ids if ids.count(one) > 1)
-        raise UserError(f"{key} in the header of {path} names {twice} twice; keep one row of each.")
+    twice = repeated(ids)
+    if twice:
+        raise UserError(f"{key} in the header of {path} names {twice[0]} twice; keep one row of each.")
     return ids
 
 
@@ -106,33 +106,49 @@ def arranged(file: FeaturesFile, protocol: Protocol) -> Features:
 
 
 def _arranged(file: FeaturesFile, name: str, order: Sequence[str]) -> Vectors:
-    places = {one: row for row, one in enumerate(order)}
-    foreign = [one for one in file.ids[name] if one not in places]
+    known = set(order)
+    foreign = [one for one in file.ids[name] if one not in known]
     if foreign:
         raise UserError(
             f"'{name}' in {file.path} names rows that are not of this split: {len(foreign):,}{such_as(foreign)}; give "
             "the features of the split that is scored."
         )
+    places = {one: row for row, one in enumerate(file.ids[name])}
+    there = [row for row, one in enumerate(order) if one in places]  # GeneCIS shows a picture in several galleries
     tensor = file.tensors[name]
     whole = np.zeros((len(order), *tensor.shape[1:]), dtype=tensor.dtype)
-    whole[[places[one] for one in file.ids[name]]] = tensor
+    whole[there] = tensor[[places[order[row]] for row in there]]
     return whole
 
 
 def normalised(features: Features) -> Features:
     """Return the features with every vector of a gallery scaled to norm 1, zeros as they are: cosines are compared."""
-    return {name: _unit(tensor) if name.startswith("gallery") else tensor for name, tensor in features.items()}
+    return {name: _unit(tensor) if _is_gallery(name, tensor) else tensor for name, tensor in features.items()}
+
+
+def _is_gallery(name: str, tensor: NDArray[Any]) -> bool:
+    return name.startswith("gallery") and tensor.ndim > 1 and tensor.size > 0 and tensor.dtype.kind == "f"
 
 
 def _unit(vectors: Vectors) -> NDArray[Any]:
-    lengths = np.linalg.norm(vectors.astype(np.float64), axis=-1, keepdims=True)
-    return np.asarray(vectors / np.where(lengths == 0, 1.0, lengths))
+    """Scale vectors to norm 1 in float64, first by their largest number, so that no square is too large or small."""
+    found = np.array(vectors, dtype=np.float64)
+    step = max(1, BLOCK_NUMBERS // found[:1].size)
+    for start in range(0, len(found), step):
+        part = found[start : start + step]
+        _divide(part, np.abs(part).max(axis=-1, keepdims=True))
+        _divide(part, np.linalg.norm(part, axis=-1, keepdims=True))
+    return found
+
+
+def _divide(part: NDArray[np.float64], sizes: NDArray[np.float64]) -> None:
+    np.divide(part, sizes, out=part, where=np.isfinite(sizes) & (sizes > 0))
 
 
 def norm_remark(features: Features) -> str:
     """Say that the vectors of galleries have several norms, which a model compared by cosine would not have."""
     for name, tensor in features.items():
-        if name.startswith("gallery") and tensor.ndim > 1 and tensor.size and np.isfinite(tensor).all():
+        if _is_gallery(name, tensor) and np.isfinite(tensor).all() and measurable(tensor).all():
             lengths = norms(tensor.reshape(-1, tensor.shape[-1]))
             lengths = lengths[lengths > 0]
             if len(lengths) and (abs(lengths - 1) > UNIT).any():
@@ -153,11 +169,15 @@ def tensor_of(features: Features, name: str, ids: Sequence[str], dimensions: Seq
         dimensions: how many it may have, e.g. 2 for [N, d].
 
     Raises:
-        UserError: there is none, it has another shape, or a row is not finite.
+        UserError: there is none, it holds no floats, it has another shape, or a row is not finite or not measurable.
     """
     tensor = features.get(name)
     if tensor is None:
-        raise UserError(f"The features have no tensor '{name}' (there are: {', '.join(sorted(features)) or 'none'}).")
+        raise UserError(
+            f"The features have no tensor '{name}' (there are: {', '.join(sorted(features)) or 'none'}); give one."
+        )
+    if tensor.dtype.kind != "f":
+        raise UserError(f"Tensor '{name}' holds {tensor.dtype}; write embeddings as float32.")
     if tensor.ndim not in dimensions or 0 in tensor.shape[1:]:
         forms = " or ".join(f"[{len(ids)}, {'T, ' * (number - 2)}d]" for number in dimensions)
         raise UserError(f"Tensor '{name}' has the shape {list(tensor.shape)}; it must be {forms}.")
@@ -167,6 +187,12 @@ def tensor_of(features: Features, name: str, ids: Sequence[str], dimensions: Seq
             f"order of the annotation file, or name the rows in the header as {_ids_key(name)}."
         )
     check_finite(tensor, name, ids)
+    wrong = chosen(ids, ~measurable(tensor))
+    if wrong:
+        raise UserError(
+            f"Numbers too large or small to be squared in {len(wrong):,} of {len(ids):,} rows of '{name}'"
+            f"{such_as(wrong)}; scale the vectors and write them as float32."
+        )
     return tensor
 
 
@@ -176,7 +202,7 @@ def check_finite(tensor: Vectors, name: str, ids: Sequence[str]) -> None:
     Raises:
         UserError: there are such rows; says how many and which.
     """
-    wrong = chosen(ids, np.asarray(~np.isfinite(tensor).reshape(len(tensor), -1).all(axis=1)))
+    wrong = chosen(ids, np.asarray(~np.isfinite(tensor).all(axis=_beyond_rows(tensor))))
     if wrong:
         raise UserError(
             f"NaN or infinity in {len(wrong):,} of {len(ids):,} rows of '{name}'{such_as(wrong)}; encode them again."
@@ -198,4 +224,16 @@ def check_width(queries: Vectors, gallery: Vectors, names: tuple[str, str]) -> N
 
 def filled(tensor: Vectors) -> NDArray[np.bool_]:
     """Return which rows are embeddings, that is not zero all over."""
-    return np.asarray(tensor.reshape(len(tensor), -1).any(axis=1))
+    return np.asarray(tensor.any(axis=_beyond_rows(tensor)))
+
+
+def measurable(tensor: Vectors) -> NDArray[np.bool_]:
+    """Return which rows are zero, or have a norm that float64 can compute from squares; those of float32 all do."""
+    if tensor.dtype.itemsize <= np.dtype(np.float32).itemsize:
+        return np.ones(len(tensor), dtype=np.bool_)
+    largest = np.abs(tensor).max(axis=_beyond_rows(tensor), initial=0.0)
+    return np.asarray((largest == 0) | ((largest >= 1 / LARGEST) & (largest <= LARGEST)))
+
+
+def _beyond_rows(tensor: Vectors) -> tuple[int, ...]:
+    return tuple(range(1, tensor.ndim))

@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, FiniteFloat
 
 from cirgen.errors import UserError
 from cirgen.sources.annotations import load_annotations
@@ -91,7 +91,7 @@ def crop(image: Image.Image, box: Box) -> Image.Image:
 class _Picture(BaseModel):
     val_image_id: int | None = None
     image_id: int | None = None
-    instance_bbox: Box | None = None
+    instance_bbox: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat] | None = None
 
     def entry(self) -> Entry:
         image = self.image_id if self.val_image_id is None else self.val_image_id
@@ -145,12 +145,15 @@ class GeneCIS(Protocol):
         self.name = "genecis"
         self.allow_missing = allow_missing
         self._root = root
-        self.tasks = tuple(tasks)
+        self.tasks = tuple(dict.fromkeys(tasks))
         self._asked = {task: self._read(task) for task in self.tasks}
 
     def _read(self, task: Task) -> list[_Asked]:
         folder = self._root / "genecis" if (self._root / "genecis").is_dir() else self._root
-        rows = load_annotations(folder / f"{task}.json", list[_Row], FIX)
+        path = folder / f"{task}.json"
+        rows = load_annotations(path, list[_Row], FIX)
+        if not rows:
+            raise UserError(f"{path} has no query; fetch it again.")
         return [
             _Asked(row.reference.entry(), row.condition, tuple(one.entry() for one in (row.target, *row.gallery)))
             for row in rows
@@ -269,7 +272,7 @@ class _Galleries:
         tensor = features.get(name)
         if tensor is not None and tensor.ndim in (3, 4) and tensor.shape[:2] == (queries, longest):
             tensor = tensor[np.arange(longest) < self.lengths[:, None]]
-        elif tensor is not None and len(tensor) != len(ids):
+        elif tensor is not None and tensor.shape[:1] != (len(ids),):
             raise UserError(
                 f"Tensor '{name}' has the shape {list(tensor.shape)}; it must be [{queries}, {longest}, d], the "
                 f"target's row first in each gallery, or [{len(ids)}, d]."

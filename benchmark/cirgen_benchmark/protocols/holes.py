@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +50,11 @@ class Holes:
 def chosen(ids: Sequence[str], which: NDArray[np.bool_]) -> list[str]:
     """Return the ids of the rows that are true."""
     return [ids[row] for row in np.flatnonzero(which).tolist()]
+
+
+def repeated(ids: Iterable[str]) -> list[str]:
+    """Return what comes more than once, each once, in order."""
+    return [one for one, times in Counter(ids).items() if times > 1]
 
 
 def such_as(ids: Sequence[str]) -> str:

@@ -44,6 +44,8 @@ class Part:
     """Images that compete, where not all of the gallery do."""
     absent: frozenset[str] = frozenset()
     """Images that a copy of the benchmark lacks on disk."""
+    named: Sequence[str] = ()
+    """Images beside right ones that the protocol wants in the gallery, such as references."""
 
     @property
     def gallery_tensor(self) -> str:
@@ -156,7 +158,8 @@ def opened(part: Part, features: Features, remove_references: bool) -> Opened:
 
 def _holes(part: Part, present: Bools, asked: Bools, found: Bools) -> Holes:
     missing = chosen(part.gallery, part.competing & ~present)
-    strange = dict.fromkeys(image for one in part.asked for image in one.targets if image not in part.rows)
+    wanted = [*(image for one in part.asked for image in one.targets), *part.named]
+    strange = dict.fromkeys(image for image in wanted if image not in part.rows)
     unanswered = chosen([one.id for one in part.asked], ~asked)
     return Holes(
         part.gallery_tensor, int(part.competing.sum()) + len(strange), [*missing, *strange],

@@ -11,9 +11,11 @@ import numpy as np
 
 from cirgen.errors import UserError
 from cirgen_benchmark.protocols.figures import BEYOND, UNKNOWN, Ranks
-from cirgen_benchmark.protocols.holes import Holes, such_as
+from cirgen_benchmark.protocols.holes import Holes, repeated, such_as
 from cirgen_benchmark.protocols.parts import Asked
 
+HEADER = ("version", "metric")
+"""Entries that are no list, as CIRR's server has them."""
 Lists = Mapping[str, Sequence[str]]
 """Image ids by query id, best first."""
 
@@ -49,18 +51,26 @@ def read_rankings(path: Path) -> RankingsFile:
         UserError: it is missing, or no JSON object of lists of image ids.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf8"))
+        found = json.loads(path.read_text(encoding="utf8"), object_pairs_hook=_once)
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read as rankings ({error}); give a JSON file.") from error
     if not isinstance(found, dict):
         raise UserError(f"{path} must be a JSON object: query ids, and for each the list of image ids, best first.")
-    header = {key: value for key, value in found.items() if isinstance(value, str)}
+    header = {key: str(found[key]) for key in HEADER if key in found}
     lists = {key: _images(path, key, value) for key, value in found.items() if key not in header}
     return RankingsFile(path, lists, header)
 
 
+def _once(entries: list[tuple[str, object]]) -> dict[str, object]:
+    """Return a JSON object; of two entries with one key Python's own reader would drop the first."""
+    twice = repeated(key for key, _ in entries)
+    if twice:
+        raise ValueError(f"'{twice[0]}' comes twice")
+    return dict(entries)
+
+
 def _images(path: Path, query: str, images: object) -> tuple[str, ...]:
-    if not isinstance(images, list) or not all(isinstance(image, str | int) for image in images):
+    if not isinstance(images, list) or not all(type(image) in (str, int) for image in images):
         raise UserError(f"Query {query} of {path} must have a list of image ids, best first.")
     return tuple(map(str, images))
 
@@ -107,8 +117,14 @@ def refuse(source: str, queries: Sequence[str], fault: str) -> None:
 
 
 def unanswered(file: RankingsFile, asked: Sequence[Asked]) -> Holes:
-    """Return which queries a file has no list for."""
+    """Return which queries a file has no list for.
+
+    Raises:
+        UserError: it has none at all.
+    """
     queries = [one.id for one in asked if one.id not in file.lists]
+    if len(queries) == len(asked):
+        raise UserError(f"{file.path} ranks images for no query; give the file with all {len(asked):,} lists.")
     return Holes("", 0, (), str(file.path), len(asked), queries)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cirgen.errors import UserError
+from cirgen.resources import local_path
 from cirgen_benchmark.protocols.base import Protocol
 from cirgen_benchmark.protocols.circo import CIRCO
 from cirgen_benchmark.protocols.cirr import CIRR
@@ -57,5 +58,5 @@ def open_benchmark(
     if foreign:
         raise UserError(f"{name} has no option {', '.join(foreign)}; leave it out.")
     make: Any = known.protocol
-    protocol: Protocol = make(root.expanduser(), split or known.splits[0], allow_missing=allow_missing, **given)
+    protocol: Protocol = make(local_path(str(root)), split or known.splits[0], allow_missing=allow_missing, **given)
     return protocol

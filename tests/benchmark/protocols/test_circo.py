@@ -183,3 +183,14 @@ def test_an_aspect_whose_queries_are_all_left_out_has_no_figure(tmp_path: Path) 
     metrics = protocol.score(features).metrics
     assert "circo.val.partial.map@10.negation" in metrics
     assert "circo.val.partial.map@10.viewpoint" not in metrics
+
+
+@pytest.mark.parametrize("wrong", ["{:012d}", "{}.jpg", "-{}"])
+def test_what_is_no_id_of_coco_is_refused_even_without_its_list(tmp_path: Path, wrong: str) -> None:
+    protocol = CIRCO(write_circo(tmp_path))
+    (file,) = protocol.submissions(made_features(protocol))
+    lists = json.loads(file.text)
+    lists["3"] = [wrong.format(image) for image in lists["3"]]
+    (tmp_path / IMAGE_INFO).unlink()
+    with pytest.raises(UserError, match=r"no id of COCO, a number without leading zeros: 1 \(3\)"):
+        CIRCO(tmp_path).score_rankings([read_rankings(write_json(tmp_path / "mine.json", lists))])

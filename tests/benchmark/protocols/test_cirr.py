@@ -178,3 +178,41 @@ def test_a_submission_with_a_query_missing_or_too_large_is_not_made(
     monkeypatch.setattr(cirr, "MAX_BYTES", 1_000)
     with pytest.raises(UserError, match="the server takes 1,000"):
         protocol.submissions(made_features(protocol))
+
+
+def test_a_query_that_comes_twice_in_a_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text('{"version": "rc2", "metric": "recall", "12000": ["a"], "12000": ["b"]}')
+    with pytest.raises(UserError, match="'12000' comes twice"):
+        read_rankings(path)
+
+
+@pytest.mark.parametrize("value", ["dev-1", True, None, [1.5], [True], {"a": 1}])
+def test_a_query_has_a_list_of_ids_and_nothing_else(tmp_path: Path, value: object) -> None:
+    with pytest.raises(UserError, match=r"Query 12000 of .* must have a list of image ids"):
+        read_rankings(write_json(tmp_path / "mine.json", {"version": "rc2", "metric": "recall", "12000": value}))
+
+
+def test_a_version_that_is_a_number_is_told_as_a_wrong_version(tmp_path: Path) -> None:
+    protocol = CIRR(write_cirr(tmp_path))
+    file = read_rankings(write_json(tmp_path / "mine.json", {"version": 2, "metric": "recall"}))
+    with pytest.raises(UserError, match='must say "version": "rc2"'):
+        protocol.score_rankings([file])
+
+
+def test_rankings_without_any_query_are_no_figures_even_with_holes_allowed(tmp_path: Path) -> None:
+    protocol = CIRR(write_cirr(tmp_path), allow_missing=True)
+    file = read_rankings(write_json(tmp_path / "mine.json", {"version": "rc2", "metric": "recall"}))
+    with pytest.raises(UserError, match="ranks images for no query; give the file with all 12 lists"):
+        protocol.score_rankings([file])
+
+
+def test_two_files_that_share_no_query_have_no_mean(tmp_path: Path) -> None:
+    protocol = CIRR(write_cirr(tmp_path), allow_missing=True)
+    recall, subset = (json.loads(file.text) for file in protocol.submissions(made_features(protocol)))
+    for query in protocol.query_ids()["queries"]:
+        del (recall if int(query) < 12_020 else subset)[query]
+    files = [read_rankings(write_json(tmp_path / f"{half['metric']}.json", half)) for half in (recall, subset)]
+    metrics = protocol.score_rankings(files).metrics
+    assert len(metrics) == 7
+    assert not np.isnan(list(metrics.values())).any()

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_benchmarks import made_features, write_cirr, write_fashioniq, write_json
+from made_benchmarks import made_features, write_cirr, write_fashioniq, write_genecis, write_json
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
@@ -18,6 +18,7 @@ from cirgen_benchmark.protocols.cirr import CIRR
 from cirgen_benchmark.protocols.contender import Contender, read_contender
 from cirgen_benchmark.protocols.fashioniq import FashionIQ
 from cirgen_benchmark.protocols.features import arranged, normalised, read_features
+from cirgen_benchmark.protocols.genecis import GeneCIS
 
 Tensors = dict[str, NDArray[Any]]
 
@@ -167,7 +168,7 @@ def test_what_does_not_fit_is_told_in_one_sentence(tmp_path: Path, protocol: CIR
         ({"gallery": gallery, "queries": queries[:, None]}, {}, r"the shape \[12, 1, 4\]; it must be \[12, d\]"),
         ({"gallery": gallery[:, :0], "queries": queries}, {}, r"the shape \[60, 0\]"),
         ({"gallery": gallery[0, 0:1].reshape(()), "queries": queries}, {}, r"the shape \[\]"),
-        ({"gallery": gallery.astype(np.int32), "queries": queries}, {}, "'gallery' of .* holds int32; .* as float32"),
+        ({"gallery": gallery.astype(np.int32), "queries": queries}, {}, "'gallery' holds int32; .* as float32"),
         (features, {"gallery_ids": names[:-1]}, "gallery_ids .* must be a list of 60 ids"),
         (features, {"gallery_ids": [names[0], *names[:-1]]}, f"gallery_ids .* names {names[0]} twice"),
         (
@@ -235,3 +236,41 @@ def test_tensors_of_other_benchmarks_in_a_file_are_left_alone(tmp_path: Path, pr
     features = made_features(protocol)
     path = saved(tmp_path, {**features, "gallery.dress": features["gallery"]}, {"gallery_ids.dress": list(range(60))})
     assert set(arranged(read_features(path), protocol)) == {"gallery", "queries", "gallery.dress"}
+
+
+def test_numbers_that_cannot_be_squared_are_refused_unless_normalised(tmp_path: Path, protocol: CIRR) -> None:
+    features = made_features(protocol)
+    for factor in (1e300, 1e-300):
+        gallery = {**features, "gallery": features["gallery"].astype(np.float64) * factor}
+        with pytest.raises(UserError, match="too large or small to be squared in 60 of 60 rows of 'gallery'"):
+            protocol.score(gallery)
+        cosines = protocol.score(normalised(features)).metrics
+        assert protocol.score(normalised(gallery)).metrics == cosines
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_normalising_hides_nothing_that_is_wrong(protocol: CIRR, value: float) -> None:
+    features = made_features(protocol)
+    with pytest.raises(UserError, match="NaN or infinity in 2 of 60 rows of 'gallery'"):
+        protocol.score(normalised(broken(features, "gallery", value)))
+    for tensor in (np.float32(1).reshape(()), features["gallery"][:0], features["gallery"][:, 0]):
+        with pytest.raises(UserError, match="Tensor 'gallery' has"):
+            protocol.score(normalised({**features, "gallery": tensor}))
+
+
+def test_tensors_that_no_protocol_asks_for_may_hold_anything(tmp_path: Path, protocol: CIRR) -> None:
+    path = saved(tmp_path, {**made_features(protocol), "pairids": np.arange(3)})
+    assert scored(protocol, path) == protocol.score(made_features(protocol)).metrics
+
+
+def test_a_picture_that_several_galleries_show_is_named_once(tmp_path: Path) -> None:
+    protocol = GeneCIS(write_genecis(tmp_path))
+    features, tensors, ids = made_features(protocol), {}, {}
+    for name, pictures in protocol.galleries().items():
+        distinct = list(dict.fromkeys(pictures))
+        tensors[name] = features[name][[pictures.index(one) for one in distinct]]
+        ids[name.replace("gallery", "gallery_ids")] = distinct
+    path = saved(tmp_path, {**features, **tensors}, ids)
+    scores = read_contender(protocol, [path]).scores()
+    assert scores.queries.equals(protocol.score(features).queries)
