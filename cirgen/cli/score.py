@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,11 +13,13 @@ import typer
 
 from cirgen.cli.options import JsonOption
 from cirgen.errors import UserError
+from cirgen.resources import local_path
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from cirgen_benchmark.protocols.base import Protocol, Scores
+    from cirgen_benchmark.protocols.submissions import Submission
 
 
 class BenchmarkName(StrEnum):
@@ -90,7 +93,7 @@ def score(
         Path | None, typer.Option(help="Folder to write the files for the benchmark's server to.")
     ] = None,
     per_query: Annotated[Path | None, typer.Option(help="Parquet file to write the rank of each query to.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Score embeddings or rankings of any model under a benchmark's official protocol.
@@ -103,24 +106,27 @@ def score(
 
     Example: cirgen score --benchmark cirr --root CIRR --features mine.safetensors
     """
-    from cirgen_benchmark.protocols.contender import read_contender
+    from cirgen_benchmark.protocols.contender import embedded_contender, ranked_contender, read_contender
     from cirgen_benchmark.protocols.registry import open_benchmark
 
     options: dict[str, Any] = {"reference": reference and reference.value, "gallery": gallery and gallery.value}
     options["tasks"] = [name.value for name in task] if task else None
     protocol = open_benchmark(benchmark.value, split, root, allow_missing=allow_missing, **options)
-    model = read_contender(protocol, _files(features, rankings), normalize)
-    _check_outputs(protocol, compare, per_query, submission)
-    written = [file.write(submission) for file in model.submissions()] if submission else []
+    files, compared = _expanded(_files(features, rankings)), _expanded(compare or ())
+    submission, per_query = submission and _expand(submission), per_query and _expand(per_query)
+    model = ranked_contender(protocol, files) if rankings else embedded_contender(protocol, files[0], normalize)
+    _check_outputs(protocol, compared, per_query, submission)
+    _check_overwritten(per_query, [*files, *compared])
+    sent = model.submissions() if submission else []
     if submission and protocol.withheld:
-        _show_files(written, model.remark, as_json)
+        _show_files(_write_files(submission, sent), model.remark, as_json)
         return
     scores = model.scores()
-    other = read_contender(protocol, compare, normalize).scores() if compare else None
-    if per_query:
-        written.append(_write_table(per_query, scores, other))
+    other = read_contender(protocol, compared, normalize).scores() if compared else None
     notes = [*filter(None, [model.remark]), *scores.notes]
-    found = _Found(protocol.name, scores, other, ", ".join(path.name for path in compare or ()), notes, written, seed)
+    found = _Found(protocol.name, scores, other, ", ".join(path.name for path in compared), notes, seed)
+    found.written += _write_files(submission, sent) if submission else []
+    found.written += [_write_table(per_query, scores, other)] if per_query else []
     if as_json:
         typer.echo(json.dumps(found.record(), indent=2))
     else:
@@ -133,8 +139,17 @@ def _files(features: Path | None, rankings: list[Path] | None) -> list[Path]:
     return [features] if features else list(rankings or ())
 
 
+def _expand(path: Path) -> Path:
+    """Understand `~`, which shells leave as it is in `--features=~/mine.safetensors`."""
+    return local_path(str(path))
+
+
+def _expanded(paths: Sequence[Path]) -> list[Path]:
+    return [_expand(path) for path in paths]
+
+
 def _check_outputs(
-    protocol: Protocol, compare: list[Path] | None, per_query: Path | None, submission: Path | None
+    protocol: Protocol, compare: Sequence[Path], per_query: Path | None, submission: Path | None
 ) -> None:
     if protocol.withheld and (compare or per_query):
         raise UserError(f"{protocol.name} withholds its targets; leave out --compare and --per-query.")
@@ -144,6 +159,30 @@ def _check_outputs(
         )
     if submission and submission.exists() and not submission.is_dir():
         raise UserError(f"{submission} is a file; name a folder for --submission.")
+
+
+def _check_overwritten(per_query: Path | None, read: Sequence[Path]) -> None:
+    if not per_query or not per_query.exists():
+        return
+    if not per_query.is_file():
+        raise UserError(f"{per_query} is no regular file; name another one for --per-query.")
+    if any(path.samefile(per_query) for path in read if path.exists()):
+        raise UserError(f"--per-query would overwrite {per_query}, which is scored; name another file.")
+
+
+@contextmanager
+def _written_to(place: Path, option: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{place} cannot be written ({error.strerror or error}); mend that or name another place: {option}."
+        ) from error
+
+
+def _write_files(folder: Path, files: Sequence[Submission]) -> list[Path]:
+    with _written_to(folder, "--submission"):
+        return [file.write(folder) for file in files]
 
 
 def _show_files(written: Sequence[Path], remark: str, as_json: bool) -> None:
@@ -168,7 +207,8 @@ def _write_table(path: Path, scores: Scores, other: Scores | None) -> Path:
         found = other.queries.drop_columns(["query", "part", "reference", "target"])
         for name in found.column_names:
             table = table.append_column(f"{name}_compared", found[name])
-    write_batches(path, table.to_batches(), table.schema)
+    with _written_to(path, "--per-query"):
+        write_batches(path, table.to_batches(), table.schema)
     return path
 
 
@@ -182,7 +222,6 @@ class _Found:
         other: Scores | None,
         compared: str,
         notes: Sequence[str],
-        written: Sequence[Path],
         seed: int,
     ) -> None:
         from cirgen_benchmark.protocols.bootstrap import differences, intervals
@@ -192,7 +231,7 @@ class _Found:
         self._scores = scores
         self._other = other
         self._notes = notes
-        self._written = written
+        self.written: list[Path] = []
         self._intervals = intervals(scores.figures, seed)
         self._differences = differences(scores.figures, other.figures, seed) if other else {}
 
@@ -208,7 +247,7 @@ class _Found:
         if self._other:
             record["compared"] = dict(self._other.metrics)
             record["differences"] = {key: one._asdict() for key, one in self._differences.items()}
-        return {**record, "notes": list(self._notes), "files": [str(path) for path in self._written]}
+        return {**record, "notes": list(self._notes), "files": [str(path) for path in self.written]}
 
     def show(self) -> None:
         """Print a table, what is missing, and what was written."""
@@ -221,7 +260,7 @@ class _Found:
         console.print(self._difference_table() if self._other else self._table())
         for note in self._notes:
             console.print(note)
-        for path in self._written:
+        for path in self.written:
             console.print(f"written: {path}", soft_wrap=True)
 
     def _table(self) -> Table:

@@ -275,3 +275,66 @@ def test_features_of_many_vectors_an_image_are_scored(score: Any, tmp_path: Path
     features["gallery"] = np.stack([features["gallery"], features["gallery"][::-1]], axis=1)
     save_file(features, tmp_path / "many.safetensors")
     assert score("--benchmark", "cirr", "--root", str(root), "--features", "many.safetensors")[0] == 0
+
+
+def test_what_is_scored_is_never_overwritten(score: Any, tmp_path: Path) -> None:
+    root = write_cirr(tmp_path / "copy")
+    features = made("cirr", root)
+    before = Path(features).read_bytes()
+    given = ["--benchmark", "cirr", "--root", str(root), "--features", features]
+    assert "--per-query would overwrite" in score(*given, "--per-query", features)[2]
+    assert "is no regular file" in score(*given, "--per-query", "/dev/null")[2]
+    assert Path(features).read_bytes() == before
+
+
+def test_rankings_in_the_folder_of_submissions_are_compared_before_that_is_written(score: Any, tmp_path: Path) -> None:
+    root = write_cirr(tmp_path / "copy", queries=40)
+    old, new = made("cirr", root), made("cirr", root, seed=1)
+    given = ["--benchmark", "cirr", "--root", str(root), "--features"]
+    score(*given, old, "--submission", "sub")
+    compare = ["--compare", "sub/cirr.val.recall_subset.json", "--json"]
+    first = json.loads(score(*given, new, *compare)[1])
+    both = json.loads(score(*given, new, *compare, "--submission", "sub")[1])
+    assert first["differences"] == both["differences"]
+    assert any(one["value"] for one in both["differences"].values())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--per-query", "file/ranks.parquet"], "file/ranks.parquet cannot be written (File exists)"),
+        (["--submission", "file/sub"], "file/sub cannot be written (Not a directory)"),
+        (["--submission", "s" * 300], "cannot be used ([Errno 36] File name too long"),
+        (
+            ["--per-query", "~nobody-of-that-name/r.parquet"],
+            "The path '~nobody-of-that-name/r.parquet' cannot be used",
+        ),
+    ],
+)
+def test_places_that_cannot_be_written_are_told(
+    score: Any, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    root = write_cirr(tmp_path / "copy")
+    (tmp_path / "file").touch()
+    code, out, err = score("--benchmark", "cirr", "--root", str(root), "--features", made("cirr", root), *arguments)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert message in err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "file"]
+
+
+def test_rankings_may_have_any_name_and_features_too(score: Any, tmp_path: Path) -> None:
+    root = write_cirr(tmp_path / "copy")
+    features = Path(made("cirr", root)).rename(tmp_path / "features.json")
+    given = ["--benchmark", "cirr", "--root", str(root)]
+    assert score(*given, "--features", str(features), "--submission", "sub")[0] == 0
+    Path("sub/cirr.val.recall.json").rename("recall.txt")
+    assert score(*given, "--rankings", "recall.txt")[0] == 0
+    assert "cannot be read as rankings" in score(*given, "--rankings", str(features))[2]
+
+
+def test_a_seed_is_not_negative_and_a_task_counts_once(score: Any, tmp_path: Path) -> None:
+    root = write_genecis(tmp_path / "copy")
+    given = ["--benchmark", "genecis", "--root", str(root), "--features", made("genecis", root)]
+    assert score(*given, "--seed", "-1")[0] == 2
+    task = ["--task", "focus_object", "--json"]
+    assert score(*given, *task, *task[:2])[1] == score(*given, *task)[1]
