@@ -84,8 +84,10 @@ class CIRR(GalleryProtocol):
             one.id for one, others in zip(asked, self._others, strict=True) if not set(one.targets) <= set(others)
         ]
         refuse_annotations(source.captions_file, outside, "has queries whose target is not in their set")
-        named = [name for row, members in zip(rows, sets, strict=True) for name in (row.reference, *members)]
-        self._part = Part(gallery, asked, absent=absent_of(source, gallery), named=named)
+        named = dict.fromkeys(
+            name for row, members in zip(rows, sets, strict=True) for name in (row.reference, *members)
+        )
+        self._part = Part(gallery, asked, absent=absent_of(source, gallery), named=list(named))
         self.parts = [self._part]
 
     def score(self, features: Features) -> Scores:

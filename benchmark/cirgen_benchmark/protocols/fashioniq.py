@@ -107,7 +107,7 @@ class FashionIQ(GalleryProtocol):
         check_asked(captions, asked, removes=self._reference == "remove")
         check_gallery(images, gallery)
         needed = None if "original" in self._views else _union(asked)
-        references = [one.reference for one in asked]
+        references = list(dict.fromkeys(one.reference for one in asked))
         return Part(gallery, asked, category, needed, self._absent(category, gallery), references)
 
     def _absent(self, category: Category, gallery: Sequence[str]) -> frozenset[str]:
