@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from cirgen.errors import UserError
 from cirgen_benchmark.models.base import Tokens
-from cirgen_benchmark.models.stock import StockOptions, StockRetriever, parameters_of, unit
+from cirgen_benchmark.models.derived import DerivedTargetsRetriever
+from cirgen_benchmark.models.stock import StockOptions, parameters_of, unit
 
 ENCODE_TOKEN = "[ENC]"
 BLIP_EXTRA_TOKENS = 2
@@ -24,7 +25,7 @@ class BlipOptions(StockOptions):
     """Id of [ENC], which stands first in a text that is read together with an image; without it found by itself."""
 
 
-class BlipRetriever(StockRetriever):
+class BlipRetriever(DerivedTargetsRetriever):
     """Query: the projected [ENC] state of the text encoder over text and image tokens; target: the projected CLS.
 
     The vision tower is frozen in both stages (stage I of Candidate-Reranking-CIR, which SPN4CIR starts from).
@@ -50,14 +51,9 @@ class BlipRetriever(StockRetriever):
         states: Tensor = self.model.vision_model(pixel_values=pixels).last_hidden_state
         return states
 
-    def encode_targets(self, pixels: Tensor) -> Tensor:
-        """Encode images as candidates [B, d]."""
-        return self._targets(self.encode_references(pixels))
-
-    def encode_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return image tokens [B, N, h] and candidates [B, d]."""
-        states = self.encode_references(pixels)
-        return states, self._targets(states)
+    def targets_of(self, references: Tensor) -> Tensor:
+        """Return the candidates [B, d] of image tokens [B, N, h]."""
+        return unit(self.model.vision_proj(references[:, 0]))
 
     def compose(self, references: Tensor, tokens: Tokens) -> Tensor:
         """Compose image tokens [B, N, h] with texts to queries [B, d]."""
@@ -71,9 +67,6 @@ class BlipRetriever(StockRetriever):
     def stage_two_parameters(self) -> Iterator[nn.Parameter]:
         """The text encoder and its projection."""
         return parameters_of(self.model.text_encoder, self.model.text_proj)
-
-    def _targets(self, states: Tensor) -> Tensor:
-        return unit(self.model.vision_proj(states[:, 0]))
 
 
 def encode_token(tokenizer: Any, vocabulary: int, told: int | None) -> int:

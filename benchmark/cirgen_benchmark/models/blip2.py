@@ -18,7 +18,8 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from cirgen_benchmark.models.base import Tokens
-from cirgen_benchmark.models.stock import StockOptions, StockRetriever, named_without, ones_mask, parameters_of, unit
+from cirgen_benchmark.models.derived import DerivedTargetsRetriever
+from cirgen_benchmark.models.stock import StockOptions, named_without, ones_mask, parameters_of, unit
 
 SPRC_TEXT_LENGTH = 32
 """Tokens that a text is cut at (`max_txt_len` of LAVIS' BLIP-2 and of SPRC)."""
@@ -32,7 +33,7 @@ class Blip2Options(StockOptions):
     text_length: PositiveInt | None = SPRC_TEXT_LENGTH
 
 
-class Blip2Retriever(StockRetriever):
+class Blip2Retriever(DerivedTargetsRetriever):
     """Query: the Q-Former's reading of fused states and text; target: 32 vectors, the nearest counts.
 
     Stage one trains all but the vision transformer's blocks. Stage two trains deep copies of the Q-Former, its text
@@ -61,14 +62,11 @@ class Blip2Retriever(StockRetriever):
         states: Tensor = self.model.vision_model(pixel_values=pixels).last_hidden_state
         return states
 
-    def encode_targets(self, pixels: Tensor) -> Tensor:
-        """Encode images as candidates [B, 32, d]."""
-        return self._targets(self.encode_references(pixels))
-
-    def encode_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return image tokens [B, N, h] and candidates [B, 32, d]."""
-        states = self.encode_references(pixels)
-        return states, self._targets(states)
+    def targets_of(self, references: Tensor) -> Tensor:
+        """Return the candidates [B, 32, d] of image tokens [B, N, h]."""
+        queries = self.model.query_tokens.expand(len(references), -1, -1)
+        seen = self.model.qformer(query_embeds=queries, encoder_hidden_states=references)
+        return unit(self.model.vision_projection(seen.last_hidden_state))
 
     def compose(self, references: Tensor, tokens: Tokens) -> Tensor:
         """Compose image tokens [B, N, h] with texts to queries [B, d]."""
@@ -105,11 +103,6 @@ class Blip2Retriever(StockRetriever):
                 "projection": deepcopy(self.model.text_projection),
             }
         )
-
-    def _targets(self, states: Tensor) -> Tensor:
-        queries = self.model.query_tokens.expand(len(states), -1, -1)
-        seen = self.model.qformer(query_embeds=queries, encoder_hidden_states=states)
-        return unit(self.model.vision_projection(seen.last_hidden_state))
 
     def _fuse(self, states: Tensor, tokens: Tokens) -> tuple[Tensor, Tensor]:
         """Return the fused states [B, 32, h] and the attention mask [B, 32 + L] of them and the text."""

@@ -18,7 +18,8 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from cirgen_benchmark.models.base import Tokens
-from cirgen_benchmark.models.stock import StockOptions, StockRetriever, ones_mask, parameters_of, unit
+from cirgen_benchmark.models.derived import DerivedTargetsRetriever
+from cirgen_benchmark.models.stock import StockOptions, ones_mask, parameters_of, unit
 
 
 class TgcirOptions(StockOptions):
@@ -52,7 +53,7 @@ class AttributeTokens(nn.Module):
         return torch.cat([feature.unsqueeze(1) * self.masks, local], dim=1)
 
 
-class TgcirRetriever(StockRetriever):
+class TgcirRetriever(DerivedTargetsRetriever):
     """Query: gated attribute tokens of reference and text, their mean normalised; target: the mean of its tokens.
 
     Images and texts share token learner and masks in stage one. Stage two copies them for the text, and trains the
@@ -81,14 +82,9 @@ class TgcirRetriever(StockRetriever):
         tokens: Tensor = self.attributes(feature, patches, ones_mask(patches))
         return tokens
 
-    def encode_targets(self, pixels: Tensor) -> Tensor:
-        """Encode images as candidates [B, d]."""
-        return unit(self.encode_references(pixels).mean(dim=1))
-
-    def encode_images(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return attribute tokens [B, 12, d] and candidates [B, d]."""
-        tokens = self.encode_references(pixels)
-        return tokens, unit(tokens.mean(dim=1))
+    def targets_of(self, references: Tensor) -> Tensor:
+        """Return the candidates [B, d] of attribute tokens [B, 12, d]."""
+        return unit(references.mean(dim=1))
 
     def encode_texts(self, tokens: Tokens) -> Tensor:
         """Encode texts as attribute tokens [B, 12, d]."""

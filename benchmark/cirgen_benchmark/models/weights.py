@@ -19,6 +19,7 @@ from cirgen.errors import UserError
 from cirgen.keys import digest
 from cirgen.shards import atomic_path, write_text
 from cirgen_benchmark.models.base import Retriever
+from cirgen_benchmark.models.fit import check_fit
 from cirgen_benchmark.models.registry import load_origin
 from cirgen_benchmark.models.stock import Origin, StockRetriever
 from cirgen_benchmark.training.fingerprints import tensors_hash
@@ -75,7 +76,7 @@ def load_weights(retriever: Retriever, folder: Path) -> None:
     state = load_file(folder / WEIGHTS_FILE)
     if about["prepared"]:
         retriever.prepare_stage_two()
-    _check_weights(retriever.state_dict(), state, folder)
+    check_fit(retriever.state_dict(), state, folder)
     if about["identity"] != retriever.identity:
         raise UserError(
             f"The weights in {folder} were trained from another base model or with other options "
@@ -111,14 +112,3 @@ def _about(folder: Path) -> Mapping[str, Any]:
         raise UserError(f"There is no {ABOUT_FILE} in {folder}; name a folder that a retriever was saved to.")
     about: dict[str, Any] = json.loads(path.read_text(encoding="utf8"))
     return about
-
-
-def _check_weights(own: Mapping[str, Tensor], found: Mapping[str, Tensor], folder: Path) -> None:
-    problems = {
-        "missing": sorted(own.keys() - found.keys()),
-        "unexpected": sorted(found.keys() - own.keys()),
-        "of another shape": sorted(name for name in own.keys() & found.keys() if own[name].shape != found[name].shape),
-    }
-    listed = "; ".join(f"{what}: {', '.join(names)}" for what, names in problems.items() if names)
-    if listed:
-        raise UserError(f"The weights in {folder} do not fit the model ({listed}); load them into what was saved.")

@@ -29,6 +29,7 @@ from torch.optim import Optimizer
 from cirgen.errors import UserError
 from cirgen.file_locks import exclusive, remove_unclaimed
 from cirgen.shards import TEMPORARY_SUFFIX, atomic_path, write_text
+from cirgen_benchmark.models.fit import check_fit
 
 TEMPERATURE = "temperature"
 PROVENANCE_FILE = "provenance.json"
@@ -175,16 +176,7 @@ def load_parameters(parameters: Parameters, tensors: Mapping[str, Tensor], path:
     Raises:
         UserError: some are missing, unexpected, or of another shape; each is listed.
     """
-    problems = {
-        "missing": sorted(parameters.keys() - tensors.keys()),
-        "unexpected": sorted(tensors.keys() - parameters.keys()),
-        "of another shape": sorted(
-            name for name in parameters.keys() & tensors.keys() if parameters[name].shape != tensors[name].shape
-        ),
-    }
-    listed = "; ".join(f"{what}: {', '.join(names)}" for what, names in problems.items() if names)
-    if listed:
-        raise UserError(f"The weights in {path} do not fit the model ({listed}); load them into what was trained.")
+    check_fit(parameters, tensors, path)
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(tensors[name])

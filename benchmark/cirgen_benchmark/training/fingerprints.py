@@ -56,9 +56,10 @@ def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
 
 def _architecture(model: nn.Module) -> list[object]:
     """Return the tree of modules, and what transformers' modules say of themselves: some settings show in neither."""
-    configs = ((name, getattr(module, "config", None)) for name, module in model.named_modules())
-    told = [[name, config.to_json_string()] for name, config in configs if isinstance(config, PreTrainedConfig)]
-    return [repr(model), told]
+    configs = {name: getattr(module, "config", None) for name, module in model.named_modules()}
+    known = {name: config for name, config in configs.items() if isinstance(config, PreTrainedConfig)}
+    texts = {id(config): config.to_json_string() for config in known.values()}  # modules share their configurations
+    return [repr(model), [[name, texts[id(config)]] for name, config in known.items()]]
 
 
 def _probes() -> Iterator[Image.Image]:
