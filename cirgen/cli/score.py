@@ -112,7 +112,7 @@ def score(
     options: dict[str, Any] = {"reference": reference and reference.value, "gallery": gallery and gallery.value}
     options["tasks"] = [name.value for name in task] if task else None
     protocol = open_benchmark(benchmark.value, split, root, allow_missing=allow_missing, **options)
-    files, compared = _expanded(_files(features, rankings)), _expanded(compare or ())
+    files, compared = _expanded(_files(features, rankings, normalize)), _expanded(compare or ())
     submission, per_query = submission and _expand(submission), per_query and _expand(per_query)
     model = ranked_contender(protocol, files) if rankings else embedded_contender(protocol, files[0], normalize)
     _check_outputs(protocol, compared, per_query, submission)
@@ -133,9 +133,11 @@ def score(
         found.show()
 
 
-def _files(features: Path | None, rankings: list[Path] | None) -> list[Path]:
+def _files(features: Path | None, rankings: list[Path] | None, normalize: bool) -> list[Path]:
     if (features is None) == (not rankings):
         raise UserError("Give what is to be scored: either --features FILE.safetensors or --rankings FILE.json.")
+    if rankings and normalize:
+        raise UserError("Rankings are in an order already; leave out --normalize.")
     return [features] if features else list(rankings or ())
 
 

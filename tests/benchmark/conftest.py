@@ -7,7 +7,10 @@ from pathlib import Path
 
 import datasets
 import pytest
+import torch
 from bench_runs import world_corpus
+
+torch.set_num_threads(1)  # some tests fork, and a fork of a process whose pool of threads has begun can hang
 
 
 @pytest.fixture(scope="session")

@@ -53,6 +53,11 @@ def test_version(cirgen: Any) -> None:
     assert cirgen("--version") == (0, f"cirgen {__version__}\n", "")
 
 
+def test_the_package_runs_as_a_module() -> None:
+    done = subprocess.run([sys.executable, "-m", "cirgen", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"cirgen {__version__}\n"
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example_that_fits_80_columns(cirgen: Any, command: list[str]) -> None:
     code, out, _ = cirgen(*command, "--help")

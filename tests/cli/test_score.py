@@ -216,6 +216,7 @@ def test_what_cannot_be_written_is_told_before_anything_is_scored(score: Any, tm
         ([], "Give what is to be scored: either --features FILE.safetensors or --rankings FILE.json."),
         (["--features", "a", "--rankings", "b"], "Give what is to be scored"),
         (["--features", "none.safetensors"], "none.safetensors cannot be read as a features file"),
+        (["--rankings", "none.json", "--normalize"], "Rankings are in an order already; leave out --normalize."),
         (["--rankings", "none.json"], "none.json cannot be read as rankings"),
         (["--features", "a", "--split", "train"], "cirr has no split 'train' to score; choose one of val, test1."),
         (["--features", "a", "--reference", "keep"], "cirr has no option reference; leave it out."),

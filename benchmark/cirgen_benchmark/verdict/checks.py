@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from cirgen.errors import UserError
 from cirgen_benchmark.training.batches import Batches
 from cirgen_benchmark.verdict.examiner import Examiner, metric_key
 from cirgen_benchmark.verdict.mixture import Mixture
-from cirgen_benchmark.verdict.plan import planned
+from cirgen_benchmark.verdict.plan import PlannedArm, planned
 from cirgen_benchmark.verdict.preset import Preset
 
 
@@ -13,13 +14,20 @@ def check_preset(preset: Preset, mixture: Mixture, evaluation: Examiner, develop
     """Check that every arm has its data, and that every metric exists.
 
     Raises:
-        UserError: the corpus lacks rows that an arm trains on, a batch is larger than what it is drawn from, or a
-            metric is none of the protocol's.
+        UserError: the corpus lacks rows that an arm trains on, or a batch is larger than what it is drawn from, with
+            the name of the arm; or a metric is none of the protocol's.
     """
     metric_key(evaluation.metrics, preset.primary)
     if development is not None:
         metric_key(development.metrics, preset.chosen_by)
-    seed = preset.seeds[0]
-    for step in (step for arm in planned(preset) for step in arm.steps):
+    for arm in planned(preset):
+        try:
+            _check_arm(arm, mixture, preset.seeds[0])
+        except UserError as error:
+            raise UserError(f"Arm '{arm.name}': {error}") from error
+
+
+def _check_arm(arm: PlannedArm, mixture: Mixture, seed: int) -> None:
+    for step in arm.steps:
         for data in filter(None, (step.data, step.epochs_of)):
             Batches(len(mixture.mixed(data, seed)), step.stage, seed)

@@ -162,3 +162,13 @@ def test_other_galleries_of_the_reported_split_count_as_that_split() -> None:
     other = ["development={kind: fashioniq, gallery: val_union, reference: keep}"]
     assert load_preset("spn4cir-clip-fashioniq", other).selects_on_reported_split
     assert load_preset("spn4cir-zs-fashioniq", [*other, "select_by=mean"]).selects_on_reported_split
+
+
+@pytest.mark.parametrize("name", ["demo", "demo-full"])
+def test_every_arm_and_curve_of_the_demo_can_draw_its_batches_from_the_demos_corpus(name: str) -> None:
+    preset, accepted = load_preset(name), 2_120
+    for step in (step for arm in planned(preset) for step in arm.steps):
+        human = preset.human.triplets or 0 if step.data.human is True and preset.human else int(step.data.human)
+        wanted = accepted if step.data.ratio is None else round(step.data.ratio * human)
+        assert wanted <= accepted
+        assert human + (wanted if step.data.corpus else 0) >= step.stage.batch

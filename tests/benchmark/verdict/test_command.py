@@ -103,6 +103,7 @@ def test_a_batch_larger_than_its_data_is_told_before_anything_is_trained(
 ) -> None:
     said = refused(capsys, corpus_folder, curves={"c": {"vary": "human", "values": (8, 48), "arms": ("corpus",)}})
     assert "A batch of 16 queries cannot be drawn from 8 triplets" in said
+    assert "Arm 'corpus (c: 8)'" in said
     assert not list(Path("runs").rglob("stages"))
 
 
