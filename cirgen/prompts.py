@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cirgen.errors import UserError
 from cirgen.resources import data_folder, local_path
 
-Task = Literal["caption", "change", "rewrite", "template", "judge", "pick"]
+Task = Literal["caption", "change", "rewrite", "template", "judge", "compare", "split", "check", "pick"]
 LOCK_NAME = "prompts.lock"
 FIELDS = {
     "name": "my-change",

@@ -104,6 +104,10 @@ def truth(
 MinutesOption = Annotated[
     float | None, typer.Option(min=0.01, help="Wall clock instead of steps; ends elsewhere on another machine.")
 ]
+StartOption = Annotated[
+    Path | None, typer.Option(help="Folder of a trained model to go on from, instead of the phases before questions.")
+]
+RateOption = Annotated[float | None, typer.Option(help="Peak learning rate; less when going on from a model.")]
 StepsOption = Annotated[int | None, typer.Option(min=1, help="Steps of training; the shipped model's by default.")]
 OutOption = Annotated[Path, typer.Option(help="Model folder; checkpoints lie beside it in FOLDER.work.")]
 ThreadsOption = Annotated[int, typer.Option(min=1, help="CPU threads.")]
@@ -114,11 +118,8 @@ def train_mllm(
     out: OutOption,
     level: LevelOption = "medium",
     seed: Annotated[int, typer.Option(help="Seed of weights and draws.")] = 0,
-    start: Annotated[
-        Path | None,
-        typer.Option(help="Folder of a trained model to go on from, instead of the phases before questions."),
-    ] = None,
-    rate: Annotated[float | None, typer.Option(help="Peak learning rate; less when going on from a model.")] = None,
+    start: StartOption = None,
+    rate: RateOption = None,
     steps: StepsOption = None,
     minutes: MinutesOption = None,
     threads: ThreadsOption = 2,
@@ -137,6 +138,30 @@ def train_mllm(
         default, level=level, seed=seed, steps=steps or default.steps, rate=default.rate if rate is None else rate
     )
     mllm.train_mllm(out, settings, start=start, minutes=minutes, report=typer.echo)
+
+
+@app.command("train-judge")
+def train_judge(
+    out: OutOption,
+    level: LevelOption = "medium",
+    start: StartOption = None,
+    rate: RateOption = None,
+    steps: StepsOption = None,
+    minutes: MinutesOption = None,
+    threads: ThreadsOption = 2,
+) -> None:
+    """Train the multimodal LLM that judges what the other one writes; run again to go on where a run was cut off.
+
+    Example: cirgen world train-judge --out models/judge-mllm
+    """
+    import torch
+
+    from cirgen.world.training import judge, mllm
+
+    torch.set_num_threads(threads)
+    default = judge.SETTINGS
+    settings = replace(default, level=level, steps=steps or default.steps, rate=default.rate if rate is None else rate)
+    mllm.train_mllm(out, settings, start=start, course=judge.JudgeLessons, minutes=minutes, report=typer.echo)
 
 
 @app.command("train-encoder")

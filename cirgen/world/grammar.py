@@ -8,7 +8,7 @@ from cirgen.world.figure import Figure
 from cirgen.world.speech import Speaker, Style
 from cirgen.world.writer import INTENTS, Writer
 
-__all__ = ["INTENTS", "STYLE", "caption", "change"]
+__all__ = ["INTENTS", "STYLE", "caption", "change", "change_parts"]
 
 STYLE = Style(
     tongue="first",
@@ -127,3 +127,10 @@ def change(reference: Figure, target: Figure, rng: random.Random, intent: str = 
     are equal or no change of the pair is of that kind.
     """
     return Writer(STYLE, rng, reference, target).change(intent)
+
+
+def change_parts(reference: Figure, target: Figure, rng: random.Random) -> tuple[str, list[str]] | None:
+    """Return a modification text as `change` does, and its single changes, each said by itself; None if equal."""
+    writer = Writer(STYLE, rng, reference, target)
+    clauses = writer.clauses()
+    return (writer.join(clauses), [clause.alone for clause in clauses]) if clauses else None

@@ -34,7 +34,7 @@ from cirgen.world.claims import (
     apply,
     claimed_attributes,
 )
-from cirgen.world.figure import HIDDEN
+from cirgen.world.figure import HIDDEN, Figure
 from cirgen.world.gallery import CODES, COLUMNS, Gallery
 from cirgen.world.parser import parse
 from cirgen.world.shares import Share, share
@@ -89,6 +89,12 @@ def judge(gallery: Gallery, reference_id: str, text: str, target_id: str) -> Ver
 def judge_all(gallery: Gallery, rows: Iterable[tuple[str, str, str]]) -> list[Verdict]:
     """Judge (reference id, text, target id) rows, in order."""
     return [judge(gallery, *row) for row in rows]
+
+
+def hold(claims: Claims, reference: Figure, target: Figure) -> bool:
+    """Return whether every claim is true of a pair of figures, whatever else changes between them."""
+    gallery = Gallery(("reference", "target"), (reference, target))
+    return all(bool(np.broadcast_to(_true(claim, claims, gallery, 0), 2)[1]) for claim in claims)
 
 
 _parse = lru_cache(maxsize=1 << 16)(parse)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import NamedTuple
 
 from cirgen.world.edits import Edit, copy_sources, edits, puts_on_hat, takes_off_hat, with_swap
 from cirgen.world.figure import Figure
@@ -26,6 +27,15 @@ _VAGUE_SHARE = 0.5  # of the numbers that may be left open, so many are ("more b
 _ELLIPSIS_SHARE = 0.5  # of the runs of like edits, so many share one verb ("remove the hat and the glasses")
 
 
+class Clause(NamedTuple):
+    """One edit in words."""
+
+    text: str
+    """As it stands in the whole text: it may borrow the verb of the clause before it."""
+    alone: str
+    """As it is said by itself."""
+
+
 class Writer(Speaker):
     """Writes modification texts for one pair in one style, with the choices drawn from `rng`."""
 
@@ -39,18 +49,23 @@ class Writer(Speaker):
 
     def change(self, intent: str = "any", exhaustive: bool = True) -> str | None:
         """Return an exact modification text; None if nothing changes or `intent` does not apply."""
+        clauses = self.clauses(intent, exhaustive)
+        return self.join(clauses) if clauses else None
+
+    def clauses(self, intent: str = "any", exhaustive: bool = True) -> list[Clause]:
+        """Return the clauses of a modification text; none if nothing changes or `intent` does not apply."""
         self.exhaustive = exhaustive
         found = self._edits(intent)
         fitting = [edit for edit in found if intent == "any" or self._applies(intent, edit)]
         if not fitting:
-            return None
+            return []
         rest = [edit for edit in found if edit != fitting[0]]
         if not exhaustive:
             rest = self.rng.sample(rest, self.rng.randint(0, len(rest)))
         if intent == "any":
-            return self._join(self._clauses([fitting[0], *rest]))
+            return self._clauses([fitting[0], *rest])
         lead = self.clause(fitting[0], intent == "relation", self._lead(intent, fitting[0]))
-        return self._join([lead, *self._clauses(rest)])
+        return [Clause(lead, lead), *self._clauses(rest)]
 
     def _edits(self, intent: str) -> list[Edit]:
         """Return the edits of the pair in random order, two of them as a swap where one can be said."""
@@ -80,24 +95,35 @@ class Writer(Speaker):
         choices = {"addition": self.style.put_on_hat, "removal": self.style.take_off_hat}.get(intent)
         return self.rng.choice(choices) if choices else ""
 
-    def _clauses(self, found: list[Edit]) -> list[str]:
+    def _clauses(self, found: list[Edit]) -> list[Clause]:
         """Put the edits into words, some runs of like edits with one verb."""
-        clauses: list[str] = []
+        clauses: list[Clause] = []
         for kind, run in _runs(found):
             patterns = self._shared_verb(kind) if len(run) > 1 and self.rng.random() < _ELLIPSIS_SHARE else ("", "")
-            lead, follow = patterns
-            for edit, pattern in zip(run, [lead] + [follow] * (len(run) - 1), strict=True):
-                clauses.append(self.clause(edit, pattern=pattern))
+            first = self.clause(run[0], pattern=patterns[0])
+            clauses.append(Clause(first, first))
+            clauses += [self._following(edit, patterns) for edit in run[1:]]
         return clauses
+
+    def _following(self, edit: Edit, patterns: tuple[str, str]) -> Clause:
+        """Put an edit of a run into words, with the verb of the run's first where that is shared."""
+        if not patterns[1]:
+            text = self.clause(edit)
+            return Clause(text, text)
+        slots = self._slots(edit)
+        self.after_removal = edit.kind == "remove"
+        return Clause(patterns[1].format(**slots), patterns[0].format(**slots))
 
     def _shared_verb(self, kind: str) -> tuple[str, str]:
         """Return the pattern of the first edit of a run, and that of the others."""
         shared = [pair for pair in self.style.ellipsis.get(kind, ()) if self._may_follow(pair[0])]
         return self.rng.choice(shared) if shared else ("", "")
 
-    def _join(self, clauses: list[str]) -> str:
+    def join(self, clauses: list[Clause]) -> str:
+        """Join clauses to one text."""
         between, last = self.rng.choice(self.style.joins)
-        text = last.join([between.join(clauses[:-1]), clauses[-1]]) if len(clauses) > 1 else clauses[0]
+        texts = [clause.text for clause in clauses]
+        text = last.join([between.join(texts[:-1]), texts[-1]]) if len(texts) > 1 else texts[0]
         opening = self.rng.choice(self.style.openings) if self.rng.random() < self.style.opening_share else ""
         return opening + text
 

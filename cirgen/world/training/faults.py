@@ -97,18 +97,35 @@ TRAINED: Mapping[str, Fault] = {
 }
 """Faults that the judge learns to refuse."""
 
-_SHARES = (4, 1, 3, 1)
-"""Of the trained faults: those that only a look at both images tells come most often."""
+SHARES: Mapping[str, int] = {
+    "wrong value": 4,
+    "wrong attribute": 1,
+    "swapped direction": 3,
+    "unchanged": 1,
+    "true but partial": 3,
+}
+"""How often training shows a fault: those that only a look at both images tells come most often."""
 
 UNSEEN: Mapping[str, Fault] = {"caption of the target": caption_of_target, "true but partial": true_but_partial}
 """Faults that the judge never meets in training: its accuracy on them says how it generalises."""
 
 
-def faulty_text(reference: Figure, target: Figure, rng: random.Random, level: Level) -> tuple[str, Faulty]:
+FAULTS_OF_THE_JUDGE: Mapping[str, Fault] = {**TRAINED, "true but partial": true_but_partial}
+"""Faults that the judge of its own learns to refuse: it is asked whether a text tells all of the change."""
+
+
+def faulty_text(
+    reference: Figure,
+    target: Figure,
+    rng: random.Random,
+    level: Level,
+    faults: Mapping[str, Fault] = TRAINED,
+) -> tuple[str, Faulty]:
     """Return (fault, text) of a fault that training shows."""
+    shares = [SHARES[name] for name in faults]
     for _ in range(_TRIES):
-        (fault,) = rng.choices(list(TRAINED), _SHARES)
-        found = TRAINED[fault](reference, target, rng, level)
+        (fault,) = rng.choices(list(faults), shares)
+        found = faults[fault](reference, target, rng, level)
         if found and found.text != change(reference, target, rng):
             return fault, found
     return "swapped direction", Faulty(change(target, reference, rng) or "", target, reference)

@@ -18,7 +18,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -37,6 +37,7 @@ from cirgen.world.training.tokenizer import mllm_tokenizer, tokenizer_texts
 from cirgen.world.vocabulary import Level
 
 Loss = Callable[[random.Random], torch.Tensor]
+Part = Literal["all", "near", "images"]
 
 CLASSIFIER_WEIGHT = 0.5
 """Weight of the classifiers' losses in the last phase."""
@@ -54,11 +55,15 @@ class Settings:
 
     level: Level = "medium"
     seed: int = 0
+    purpose: str = "mllm"
+    """Whose figures are shown (`families.TRAINING`)."""
     families: int = 3000
     width: int = 192
     layers: tuple[int, int] = (4, 5)
     vision_steps: int = 500
     vision_batch: int = 96
+    image_steps: int = 0
+    """Of questions about single images, where the lessons have such."""
     compare_steps: int = 400
     compare_batch: int = 64
     near_steps: int = 400
@@ -119,7 +124,7 @@ class Trainee(nn.Module):
         losses = nn.functional.cross_entropy(logits, packed.labels[asked], reduction="none")
         weights = packed.weights[asked]
         told: torch.Tensor = self.classifiers(features, codes)
-        compared = self.comparison_loss(states[len(states) // 2], codes, packed)
+        compared = self.comparison_loss(states[len(states) // 2], codes, packed) if len(codes) > len(packed.ids) else 0
         probed = self.probe_loss(states, packed)
         return (losses * weights).sum() / weights.sum() + CLASSIFIER_WEIGHT * (told + compared + probed)
 
@@ -162,10 +167,18 @@ class Trainee(nn.Module):
 
 
 class Lessons:
-    """Draws batches of packed questions from a pool; `near`: mostly about pairs of a single edit."""
+    """Draws batches of packed questions from a pool.
 
-    def __init__(self, pool: Pool, settings: Settings, tokenizer: PreTrainedTokenizerFast, near: bool = False) -> None:
-        self.near = near
+    Args:
+        pool: of figures.
+        settings: of the training.
+        tokenizer: of the model.
+        part: of the course: `all`; `near`, mostly about pairs of a single edit; `images`, about single images alone,
+            which a course may not have.
+    """
+
+    def __init__(self, pool: Pool, settings: Settings, tokenizer: PreTrainedTokenizerFast, part: Part = "all") -> None:
+        self.part = part
         self.pool = pool
         self.settings = settings
         self.packer = Packer(tokenizer)
@@ -182,7 +195,7 @@ class Lessons:
         reference = rng.randrange(len(self.pool.figures))
         siblings = self.pool.siblings(reference)
         if not pick:
-            tried = rng.sample(siblings, 2 if self.near else 1)
+            tried = rng.sample(siblings, 2 if self.part == "near" else 1)
             return [reference, min(tried, key=lambda other: self._edits(reference, other))]
         near = [*rng.sample(siblings, rng.randint(1, 3)), *([reference] if rng.random() < 0.6 else [])]
         random_ones = [rng.randrange(len(self.pool.figures)) for _ in range(4)]
@@ -196,7 +209,12 @@ class Lessons:
     def batch(self, rng: random.Random) -> tuple[list[int], Packed]:
         """Return the images of all rows, row by row, and the packed questions."""
         pick = rng.random() < PICK_SHARE
-        rows = [self.images(pick, rng) for _ in range(self.settings.pick_batch if pick else self.settings.batch)]
+        return self.packed(
+            [self.images(pick, rng) for _ in range(self.settings.pick_batch if pick else self.settings.batch)], rng
+        )
+
+    def packed(self, rows: list[list[int]], rng: random.Random) -> tuple[list[int], Packed]:
+        """Return the images of rows, and the packed questions about them."""
         packed = self.packer.pack(len(rows[0]), [self.row(row, rng) for row in rows])
         return [index for row in rows for index in row], packed
 
@@ -233,7 +251,7 @@ def joint_loss(trainee: Trainee, lessons: Lessons) -> Loss:
     compare = comparing_loss(trainee, lessons, lessons.settings.compare_batch)
 
     def loss(rng: random.Random) -> torch.Tensor:
-        if rng.random() < COMPARE_SHARE:
+        if lessons.part != "images" and rng.random() < COMPARE_SHARE:
             return compare(rng)
         indices, packed = lessons.batch(rng)
         codes = torch.from_numpy(pool.codes[indices]).long()
@@ -248,6 +266,7 @@ def train_mllm(
     settings: Settings,
     *,
     start: Path | None = None,
+    course: type[Lessons] | None = None,
     minutes: float | None = None,
     work: Path | None = None,
     cache: Path | None = None,
@@ -259,6 +278,7 @@ def train_mllm(
         folder: where the model goes; it is written at every checkpoint of the last phase too.
         settings: what to train.
         start: folder of a trained model to begin the last phase from, instead of the earlier phases.
+        course: what is asked; by default what a generator needs.
         minutes: wall clock of the last phase instead of `settings.steps`.
         work: folder of the checkpoints, by default `folder` with `.work` after its name.
         cache: folder of the rendered pool.
@@ -266,11 +286,11 @@ def train_mllm(
     """
     torch.manual_seed(settings.seed)
     model, tokenizer = _load(start) if start else _build(settings)
-    pool = load_pool("mllm", settings.level, settings.seed, settings.families, cache=cache)
+    pool = load_pool(settings.purpose, settings.level, settings.seed, settings.families, cache=cache)
     use_fast_attention(model)
     trainee = Trainee(model)
-    lessons = Lessons(pool, settings, tokenizer)
-    near = Lessons(pool, settings, tokenizer, near=True)
+    made = course or Lessons
+    lessons, near = made(pool, settings, tokenizer), made(pool, settings, tokenizer, "near")
 
     def run(name: str, loss: Loss, budget: Budget, keep: Callable[[], None] | None = None) -> None:
         checkpoint = (work or folder.with_name(folder.name + ".work")) / f"{name}.pt"
@@ -281,6 +301,9 @@ def train_mllm(
 
     if not start:
         run("vision", vision_loss(trainee, pool, settings.vision_batch), Budget(settings.vision_steps))
+        if settings.image_steps:
+            images = made(pool, settings, tokenizer, "images")
+            run("images", joint_loss(trainee, images), Budget(settings.image_steps))
         run("comparing", comparing_loss(trainee, near, settings.compare_batch), Budget(settings.compare_steps))
         run("near-pairs", joint_loss(trainee, near), Budget(settings.near_steps))
     run(

@@ -35,7 +35,16 @@ VERDICTS = 3
 MAX_EDITS = 5
 """Most edits of a change that is asked about."""
 
-WEIGHTS = {"caption": 1.0, "change": 3.0, "rewrite": 2.0, "judge": 4.0, "pick": 4.0}
+WEIGHTS = {
+    "caption": 1.0,
+    "change": 3.0,
+    "rewrite": 2.0,
+    "judge": 4.0,
+    "compare": 4.0,
+    "check": 3.0,
+    "split": 1.0,
+    "pick": 4.0,
+}
 """Weight of an answer's token in the loss, by the prompt's task."""
 
 
