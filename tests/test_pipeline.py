@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import cirgen
-from cirgen.backends.transformers import TransformersBackend
+from cirgen.backends.loaded_model import LoadedModel
 from cirgen.compaction import compact
 from cirgen.encoders.transformers import TransformersEncoder
 from cirgen.pipeline import run_pipeline
@@ -75,7 +75,7 @@ def test_running_again_or_with_another_threshold_loads_no_generator(
 ) -> None:
     folder = tmp_path / "run"
     shutil.copytree(undisturbed, folder)
-    monkeypatch.setattr(TransformersBackend, "_load", forbidden)
+    monkeypatch.setattr(LoadedModel, "generate", forbidden)
     monkeypatch.setattr(TransformersEncoder, "_encode", forbidden)
     run_pipeline(demo(folder))
     assert dataset_bytes(folder) == dataset_bytes(undisturbed)
@@ -96,7 +96,7 @@ def test_a_compacted_run_resumes_without_a_model_and_exports_the_same_bytes(
             _split(Path(shard), rows=7)
     assert compact(run.store, many=1) > len(run.store.stages())
     assert {len(run.store.shards(stage)) for stage in run.store.stages()} == {1}
-    monkeypatch.setattr(TransformersBackend, "_load", forbidden)
+    monkeypatch.setattr(LoadedModel, "generate", forbidden)
     monkeypatch.setattr(TransformersEncoder, "_encode", forbidden)
     run_pipeline(run)
     assert dataset_bytes(folder) == dataset_bytes(undisturbed)

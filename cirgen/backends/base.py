@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -78,6 +78,19 @@ class Result:
     output_tokens: int
 
 
+@dataclass(frozen=True)
+class Choice:
+    """How a model shares its belief among the answers that a request allows."""
+
+    request: Request
+    status: Status
+    error: str
+    shares: tuple[float, ...]
+    """One for each option, in their order, sum 1; empty on failure."""
+    mass: float
+    """Probability that the answer begins as any of them, 0 to 1: near 0 the model does not follow the prompt."""
+
+
 class Backend(ABC):
     """Runs one model."""
 
@@ -86,3 +99,18 @@ class Backend(ABC):
     @abstractmethod
     def generate(self, requests: Iterable[Request], images: ImageReader) -> Iterator[Result]:
         """Yield exactly one result for every request, in any order, reading requests only as far ahead as it needs."""
+
+    @abstractmethod
+    def choose(self, requests: Iterable[Request], options: Sequence[str], images: ImageReader) -> Iterator[Choice]:
+        """Yield exactly one choice for every request, in any order.
+
+        Shares depend on the request alone, never on what runs beside it or on any setting of speed.
+
+        Args:
+            requests: questions; how to sample means nothing here.
+            options: answers, at least two, told apart by how they begin; `Yes` and ` yes` count as `yes`.
+            images: opens the pictures.
+
+        Raises:
+            UserError: the model's tokens cannot tell the options apart.
+        """

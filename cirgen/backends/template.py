@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NoReturn
 
 from cirgen.backends.base import Backend, Identity, ImageReader, Request, Result
 
@@ -23,3 +24,12 @@ class TemplateBackend(Backend):
         """Yield the prompts."""
         for request in requests:
             yield Result(request, "ok", "", request.prompt, "template", 0, 0)
+
+    def choose(
+        self,
+        requests: Iterable[Request],  # noqa: ARG002
+        options: Sequence[str],  # noqa: ARG002
+        images: ImageReader,  # noqa: ARG002
+    ) -> NoReturn:
+        """Refuse: a template believes nothing."""
+        raise TypeError("a template has no probabilities")

@@ -1,7 +1,4 @@
-"""Generation with transformers: real batches of rows of like length, pictures decoded ahead of the model.
-
-Padding is on the left, always: right padding silently spoils the texts of decoder-only models.
-"""
+"""Generation with transformers: real batches of rows of like length, pictures decoded ahead of the model."""
 
 from __future__ import annotations
 
@@ -11,24 +8,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import torch
-from PIL import Image
-from transformers import (
-    AutoModelForImageTextToText,
-    AutoProcessor,
-    GenerationConfig,
-    LogitsProcessorList,
-    TemperatureLogitsWarper,
-    TopKLogitsWarper,
-    TopPLogitsWarper,
-)
+from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
-from cirgen.backends.base import Backend, Identity, ImageReader, Request, Result
-from cirgen.backends.conversation import conversation
+from cirgen.backends.base import Backend, Choice, ImageReader, Request, Result
+from cirgen.backends.choosing import Chooser
+from cirgen.backends.loaded_model import LoadedModel, Tensors
 from cirgen.backends.sampling import SeededGumbel
-from cirgen.devices import dtype_of, pick_device, pick_dtype
-from cirgen.errors import UserError
 from cirgen.keys import digest
-from cirgen.model_files import ModelFiles, find_model
 from cirgen.recipe import Model
 
 WINDOW_BATCHES = 16
@@ -41,7 +27,7 @@ class Prepared(NamedTuple):
     """A batch ready for the model, and the rows that could not be prepared."""
 
     requests: list[Request]
-    inputs: dict[str, Any]
+    inputs: Tensors
     failures: list[Result]
 
 
@@ -50,19 +36,13 @@ class TransformersBackend(Backend):
 
     def __init__(self, settings: Model) -> None:
         self._settings = settings
-        self._device = pick_device(settings.device)
-        self._files: ModelFiles = find_model(settings.model, settings.revision)
+        self._loaded = LoadedModel(settings)
         self._limits: dict[tuple[Any, ...], int] = {}
-        self._loaded: tuple[Any, Any] | None = None
-        self.identity = Identity(
-            model=settings.model,
-            revision=self._files.revision,
-            content=self._files.content,
-            backend="transformers",
-            dtype=pick_dtype(settings.dtype, self._device),
-            quantization=settings.quantization,
-            max_pixels=settings.max_pixels,
-        )
+        self.identity = self._loaded.identity
+
+    def choose(self, requests: Iterable[Request], options: Sequence[str], images: ImageReader) -> Iterator[Choice]:
+        """Yield one choice per request; see `Backend.choose`."""
+        return Chooser(self._loaded, options).run(requests, images)
 
     def generate(self, requests: Iterable[Request], images: ImageReader) -> Iterator[Result]:
         """Yield one result per request; see `Backend.generate`."""
@@ -95,33 +75,17 @@ class TransformersBackend(Backend):
 
     def _prepare(self, batch: list[Request], images: ImageReader, decoders: ThreadPoolExecutor) -> Prepared:
         requests, pictures, failures = [], [], []
-        for request, opened in zip(batch, decoders.map(lambda r: self._open(r, images), batch), strict=True):
+        opened_all = decoders.map(lambda request: self._loaded.open(request, images), batch)
+        for request, opened in zip(batch, opened_all, strict=True):
             if isinstance(opened, OSError):
                 failures.append(_failure(request, "image_error", str(opened)))
             else:
                 requests.append(request)
                 pictures.append(opened)
-        return Prepared(requests, self._encode(requests, pictures) if requests else {}, failures)
-
-    def _open(self, request: Request, images: ImageReader) -> list[Image.Image] | OSError:
-        try:
-            return [fit(images.open(image_id), self._settings.max_pixels) for image_id in request.image_ids]
-        except OSError as error:
-            return error
-
-    def _encode(self, requests: Sequence[Request], pictures: Sequence[list[Image.Image]]) -> dict[str, Any]:
-        processor, _ = self._load()
-        texts = [
-            processor.apply_chat_template(
-                conversation(request.prompt, len(request.image_ids)), tokenize=False, add_generation_prompt=True
-            )
-            for request in requests
-        ]
-        with_images = {"images": list(pictures)} if requests[0].image_ids else {}
-        return dict(processor(text=texts, **with_images, padding=True, return_tensors="pt"))
+        return Prepared(requests, self._loaded.encode(requests, pictures) if requests else {}, failures)
 
     def _run(
-        self, requests: list[Request], inputs: dict[str, Any], images: ImageReader, decoders: ThreadPoolExecutor
+        self, requests: list[Request], inputs: Tensors, images: ImageReader, decoders: ThreadPoolExecutor
     ) -> Iterator[Result]:
         if not requests:
             return
@@ -143,8 +107,7 @@ class TransformersBackend(Backend):
     def _split(self, requests: list[Request], images: ImageReader, decoders: ThreadPoolExecutor) -> Iterator[Result]:
         half = (len(requests) + 1) // 2
         self._limits[_policy(requests[0])] = half
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+        self._loaded.free_memory()
         for part in (requests[:half], requests[half:]):
             yield from self._again(part, images, decoders)
 
@@ -153,76 +116,32 @@ class TransformersBackend(Backend):
         yield from prepared.failures
         yield from self._run(prepared.requests, prepared.inputs, images, decoders)
 
-    def _generate(self, requests: list[Request], inputs: dict[str, Any]) -> list[Result]:
-        processor, model = self._load()
-        on_device = {
-            name: value.to(self._device, model.dtype if value.is_floating_point() else None)
-            for name, value in inputs.items()
-        }
-        prompt_length = on_device["input_ids"].shape[1]
+    def _generate(self, requests: list[Request], inputs: Tensors) -> list[Result]:
+        prompt_length = inputs["input_ids"].shape[1]
         policy = requests[0]
-        with torch.inference_mode():
-            output = model.generate(
-                **on_device,
-                generation_config=self._generation_config(model, policy),
-                logits_processor=_sampler(requests, prompt_length) if policy.temperature > 0 else None,
-            )
+        output = self._loaded.generate(
+            inputs,
+            policy.max_new_tokens,
+            logits_processor=_sampler(requests, prompt_length) if policy.temperature > 0 else None,
+        )
         answers = output[:, prompt_length:].tolist()
-        lengths = on_device["attention_mask"].sum(dim=1).tolist()
-        stops = set(_stop_tokens(model))
+        lengths = inputs["attention_mask"].sum(dim=1).tolist()
         return [
-            _result(processor, stops, request, answer, length)
+            self._result(request, answer, length)
             for request, answer, length in zip(requests, answers, lengths, strict=True)
         ]
 
-    def _generation_config(self, model: Any, policy: Request) -> GenerationConfig:
-        stops = _stop_tokens(model)
-        pad = model.generation_config.pad_token_id
-        return GenerationConfig(
-            do_sample=False,
-            num_beams=1,
-            max_new_tokens=policy.max_new_tokens,
-            eos_token_id=stops or None,
-            pad_token_id=pad if pad is not None else (stops[0] if stops else 0),
-        )
-
-    def _load(self) -> tuple[Any, Any]:
-        if self._loaded is None:
-            processor = AutoProcessor.from_pretrained(self._files.folder)
-            if not getattr(processor, "chat_template", None):
-                raise UserError(
-                    f"The processor of '{self._settings.model}' has no chat template; use an instruct model."
-                )
-            processor.tokenizer.padding_side = "left"
-            if processor.tokenizer.pad_token is None:
-                processor.tokenizer.pad_token = processor.tokenizer.eos_token
-            model = AutoModelForImageTextToText.from_pretrained(
-                self._files.folder, dtype=dtype_of(self.identity.dtype), **self._quantization()
-            )
-            self._loaded = processor, model.to(self._device).eval()
-        return self._loaded
-
-    def _quantization(self) -> dict[str, Any]:
-        if self._settings.quantization == "none":
-            return {}
-        try:
-            import bitsandbytes  # noqa: F401
-        except ImportError as error:
-            raise UserError("Quantised loading needs bitsandbytes: `pip install bitsandbytes`.") from error
-        from transformers import BitsAndBytesConfig
-
-        eight = self._settings.quantization == "8bit"
-        return {"quantization_config": BitsAndBytesConfig(load_in_8bit=eight, load_in_4bit=not eight)}
-
-
-def fit(image: Image.Image, max_pixels: int) -> Image.Image:
-    """Scale a picture down to at most `max_pixels`, keeping its shape; smaller ones stay as they are."""
-    pixels = image.width * image.height
-    if pixels <= max_pixels:
-        return image
-    scale = (max_pixels / pixels) ** 0.5
-    size = max(1, int(image.width * scale)), max(1, int(image.height * scale))
-    return image.resize(size, Image.Resampling.BICUBIC)
+    def _result(self, request: Request, answer: list[int], prompt_tokens: int) -> Result:
+        stops = set(self._loaded.stop_tokens)
+        end = next((place for place, token in enumerate(answer) if token in stops), None)
+        tokens = answer if end is None else answer[:end]
+        text = self._loaded.processor.tokenizer.decode(tokens, skip_special_tokens=True).strip()
+        if end is None:
+            error = f"no end within {request.max_new_tokens} tokens"
+            return Result(request, "truncated", error, text, "length", prompt_tokens, len(tokens))
+        if not text:
+            return Result(request, "parse_error", "the model answered nothing", "", "stop", prompt_tokens, 0)
+        return Result(request, "ok", "", text, "stop", prompt_tokens, len(tokens))
 
 
 def _policy(request: Request) -> tuple[Any, ...]:
@@ -238,23 +157,6 @@ def _sampler(requests: list[Request], prompt_length: int) -> LogitsProcessorList
         steps.append(TopPLogitsWarper(policy.top_p))
     seeds = [digest(request.key, request.attempt) for request in requests]
     return LogitsProcessorList([*steps, SeededGumbel(seeds, prompt_length)])
-
-
-def _stop_tokens(model: Any) -> list[int]:
-    stops = model.generation_config.eos_token_id
-    return [] if stops is None else [stops] if isinstance(stops, int) else list(stops)
-
-
-def _result(processor: Any, stops: set[int], request: Request, answer: list[int], prompt_tokens: int) -> Result:
-    end = next((place for place, token in enumerate(answer) if token in stops), None)
-    tokens = answer if end is None else answer[:end]
-    text = processor.tokenizer.decode(tokens, skip_special_tokens=True).strip()
-    if end is None:
-        error = f"no end within {request.max_new_tokens} tokens"
-        return Result(request, "truncated", error, text, "length", prompt_tokens, len(tokens))
-    if not text:
-        return Result(request, "parse_error", "the model answered nothing", "", "stop", prompt_tokens, 0)
-    return Result(request, "ok", "", text, "stop", prompt_tokens, len(tokens))
 
 
 def _failure(request: Request, status: Any, error: str) -> Result:

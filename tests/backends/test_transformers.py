@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from cirgen.backends.base import Request, Result
-from cirgen.backends.transformers import TransformersBackend, fit
+from cirgen.backends.loaded_model import fit
+from cirgen.backends.transformers import TransformersBackend
 from cirgen.errors import UserError
 from cirgen.keys import digest
 from cirgen.model_files import content_hash, find_model
