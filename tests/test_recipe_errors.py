@@ -82,7 +82,10 @@ def test_any_value_anywhere_is_taken_or_refused_with_its_line(tmp_path_factory: 
 
 
 FILTER_MISTAKES = [
-    ({"name": "similarity"}, "can reject nothing; set lower or lower_percentile, upper or upper_percentile"),
+    (
+        {"name": "similarity"},
+        "can reject nothing; set lower or lower_percentile or lower_fit, upper or upper_percentile or upper_fit",
+    ),
     ({"name": "similarity", "lower": 0.9, "upper": 0.1}, "lower 0.9 is above upper 0.1"),
     ({"name": "similarity", "lower_percentile": 90, "upper_percentile": 10}, "lower_percentile 90 is above"),
     ({"name": "similarity", "upper": 1.5}, "must be at most 1"),

@@ -9,14 +9,9 @@ import pyarrow as pa
 from pydantic import Field
 
 from cirgen.cosine import paired_cosines
-from cirgen.filters.base import Embeddings, Filter, Score, ScoreNote
-from cirgen.filters.threshold import Bound, BoundedSettings, Percentile, reasons
+from cirgen.filters.base import Embeddings, Score, ScoreNote
+from cirgen.filters.threshold import Bound, BoundedFilter, BoundedSettings, Fitted, Percentile
 from cirgen.settings import Cosine
-
-_BOUNDS = (
-    Bound("min_target", "target", "text far from the target", least=True),
-    Bound("min_margin", "margin", "text nearer to the reference", least=True),
-)
 
 
 class AgreementSettings(BoundedSettings):
@@ -30,15 +25,21 @@ class AgreementSettings(BoundedSettings):
     min_target: Cosine | None = None
     """Smallest cosine of text and target."""
     min_target_percentile: Percentile = None
+    min_target_fit: Fitted = None
     min_margin: float | None = Field(None, ge=-2, le=2)
     """Smallest cosine of text and target less that of text and reference."""
     min_margin_percentile: Percentile = None
+    min_margin_fit: Fitted = None
 
 
-class Agreement(Filter):
-    """Cosines of the text with target and reference."""
+class Agreement(BoundedFilter):
+    """Cosines of the text with both images; rejects what is far from its target, or nearer to its reference."""
 
     Settings = AgreementSettings
+    bounds = (
+        Bound("min_target", "target", "text far from the target", least=True),
+        Bound("min_margin", "margin", "text nearer to the reference", least=True),
+    )
     score_notes: ClassVar[Mapping[str, ScoreNote]] = {
         "target": ScoreNote(
             "likeness of text and target by the run's encoder", "cosine, -1 to 1", "below `min_target`"
@@ -49,10 +50,6 @@ class Agreement(Filter):
     needs_embeddings = True
     embeds = ("text",)
     expensive = True
-    decides_on = ()
-
-    def __init__(self, settings: AgreementSettings) -> None:
-        self.settings = settings
 
     def score(self, triplets: pa.RecordBatch, embeddings: Embeddings | None) -> list[Score]:
         """Measure both cosines and their difference."""
@@ -65,7 +62,3 @@ class Agreement(Filter):
             Score({"target": float(target), "reference": float(reference), "margin": float(target - reference)})
             for target, reference in zip(targets, references, strict=True)
         ]
-
-    def decide(self, triplets: pa.Table) -> list[str]:
-        """Reject what is far from its target, or nearer to its reference."""
-        return reasons(self.settings, _BOUNDS, triplets)

@@ -76,7 +76,7 @@ class Filter(ABC):
     """Every name that `score` gives a value, and what it says; empty for a `Rule`."""
     depends_on: ClassVar[tuple[str, ...]] = ()
     """Columns that `score` reads beside text and image ids, e.g. captions; a part of the score key."""
-    decides_on: ClassVar[tuple[str, ...]] = tuple(TRIPLET.names)
+    decides_on: tuple[str, ...] = tuple(TRIPLET.names)
     """Columns that `decide` reads, beside `triplet_id` and the scores; only these are held in memory."""
 
     def scoring(self) -> dict[str, object]:

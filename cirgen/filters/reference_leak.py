@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pydantic import Field
 
-from cirgen.filters.base import Embeddings, Filter, Score, ScoreNote
-from cirgen.filters.threshold import Bound, BoundedSettings, Percentile, reasons
+from cirgen.filters.base import Embeddings, Score, ScoreNote
+from cirgen.filters.threshold import Bound, BoundedFilter, BoundedSettings, Fitted, Percentile
 from cirgen.filters.words import content_words
 
-_SHARE = Bound("max_share", "share", "restates the reference", least=False)
 _TAIL = re.compile(
     r"\b(?:instead of|rather than|in place of|as opposed to|in contrast to|compared (?:to|with)|unlike)\b([^.,;]*)",
     re.IGNORECASE,
@@ -27,16 +28,19 @@ class ReferenceLeakSettings(BoundedSettings):
     max_share: float | None = Field(None, ge=0, le=1)
     """Share of the text's content words that the reference caption has and the target's lacks; 0.5 is a start."""
     max_share_percentile: Percentile = None
+    max_share_fit: Fitted = None
     free_words: int = Field(2, ge=0, le=10_000)
     """So many such words are never a leak: a removal must name what goes."""
     max_tail: int | None = Field(3, ge=0, le=10_000)
     """Content words after "instead of" and its like; null for templates that are made of such tails (SPN4CIR)."""
 
 
-class ReferenceLeak(Filter):
+class ReferenceLeak(BoundedFilter):
     """Compares the words of the text with both captions; without a reference caption nothing can leak from it."""
 
     Settings = ReferenceLeakSettings
+    settings: ReferenceLeakSettings
+    bounds = (Bound("max_share", "share", "restates the reference", least=False),)
     score_notes: ClassVar[Mapping[str, ScoreNote]] = {
         "share": ScoreNote(
             "`leaked`, as a share of the content words of the text",
@@ -49,10 +53,6 @@ class ReferenceLeak(Filter):
         "tail": ScoreNote('content words after "instead of" and its like', "words, from 0", "above `max_tail`"),
     }
     depends_on = ("reference_caption", "target_caption")
-    decides_on = ()
-
-    def __init__(self, settings: ReferenceLeakSettings) -> None:
-        self.settings = settings
 
     def score(self, triplets: pa.RecordBatch, embeddings: Embeddings | None) -> list[Score]:  # noqa: ARG002
         """Count words that only the reference caption has, and words of "instead of" tails."""
@@ -61,14 +61,16 @@ class ReferenceLeak(Filter):
 
     def decide(self, triplets: pa.Table) -> list[str]:
         """Reject long tails, and texts that are made of the reference."""
-        found = []
-        for reason, row in zip(reasons(self.settings, (_SHARE,), triplets), triplets.to_pylist(), strict=True):
-            found.append(self._tail(row) or (reason if row["leaked"] > self.settings.free_words else ""))
-        return found
+        tails = triplets.column("tail").to_pylist()
+        return [self._tail(tail) or reason for tail, reason in zip(tails, super().decide(triplets), strict=True)]
 
-    def _tail(self, row: dict[str, Any]) -> str:
+    def spared(self, triplets: pa.Table) -> NDArray[np.bool_]:
+        """Spare texts with few words that only the reference has."""
+        return np.asarray(triplets.column("leaked"), dtype=np.float64) <= self.settings.free_words
+
+    def _tail(self, tail: float) -> str:
         limit = self.settings.max_tail
-        return "describes what it replaces" if limit is not None and row["tail"] > limit else ""
+        return "describes what it replaces" if limit is not None and tail > limit else ""
 
 
 def _measured(text: str, reference_caption: str, target_caption: str) -> Score:

@@ -8,14 +8,9 @@ from typing import ClassVar, Literal, Self
 import pyarrow as pa
 from pydantic import model_validator
 
-from cirgen.filters.base import Embeddings, Filter, Score, ScoreNote
-from cirgen.filters.threshold import SUFFIX, Bound, BoundedSettings, Percentile, reasons
+from cirgen.filters.base import Embeddings, Score, ScoreNote
+from cirgen.filters.threshold import SUFFIX, Bound, BoundedFilter, BoundedSettings, Fitted, Percentile
 from cirgen.settings import Cosine
-
-_BOUNDS = (
-    Bound("lower", "cosine", "too different", least=True),
-    Bound("upper", "cosine", "too similar", least=False),
-)
 
 
 class SimilaritySettings(BoundedSettings):
@@ -25,9 +20,11 @@ class SimilaritySettings(BoundedSettings):
     lower: Cosine | None = None
     """Smallest cosine of the two image embeddings."""
     lower_percentile: Percentile = None
+    lower_fit: Fitted = None
     upper: Cosine | None = None
     """Largest cosine; MegaPairs uses 0.96, VDG 0.94, each with its own encoder."""
     upper_percentile: Percentile = None
+    upper_fit: Fitted = None
 
     @model_validator(mode="after")
     def _order(self) -> Self:
@@ -38,25 +35,21 @@ class SimilaritySettings(BoundedSettings):
         return self
 
 
-class Similarity(Filter):
-    """Cosine of the image embeddings of the pair."""
+class Similarity(BoundedFilter):
+    """Cosine of the image embeddings of the pair; rejects what lies outside the window."""
 
     Settings = SimilaritySettings
+    bounds = (
+        Bound("lower", "cosine", "too different", least=True),
+        Bound("upper", "cosine", "too similar", least=False),
+    )
     score_notes: ClassVar[Mapping[str, ScoreNote]] = {
         "cosine": ScoreNote(
             "likeness of reference and target by the run's encoder", "cosine, -1 to 1", "below `lower`, above `upper`"
         )
     }
     depends_on = ("similarity",)
-    decides_on = ()
-
-    def __init__(self, settings: SimilaritySettings) -> None:
-        self.settings = settings
 
     def score(self, triplets: pa.RecordBatch, embeddings: Embeddings | None) -> list[Score]:  # noqa: ARG002
         """Read the cosine that pairing measured."""
         return [Score({"cosine": value}) for value in triplets.column("similarity").to_pylist()]
-
-    def decide(self, triplets: pa.Table) -> list[str]:
-        """Reject what lies outside the window."""
-        return reasons(self.settings, _BOUNDS, triplets)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from cirgen.filters.similarity import SimilaritySettings
+from cirgen.filters.similarity import Similarity, SimilaritySettings
+from cirgen.report.fits import seen
 from cirgen.report.plots import Window
 from cirgen.run_folder import Run
 from cirgen.store import quoted
@@ -15,8 +16,6 @@ from cirgen.store import quoted
 if TYPE_CHECKING:
     import duckdb
 
-SEEN = "similarity.cosine"
-"""Only triplets that the similarity filter saw have this score."""
 DRAWN = 20_000
 """Values per curve: enough for a histogram of 50 bins."""
 
@@ -53,16 +52,13 @@ def _drawn(connection: duckdb.DuckDBPyConnection, query: str) -> Cosines:
 
 
 def filter_window(run: Run, connection: duckdb.DuckDBPyConnection) -> Window | None:
-    """Return what the similarity filter let through: its bounds as cosines, percentiles of what it saw worked out."""
+    """Return what the similarity filter let through: its bounds as cosines, percentiles and fits worked out."""
     settings = next((one for one in run.recipe.filter if isinstance(one, SimilaritySettings)), None)
     if settings is None:
         return None
-    query = (
-        f"SELECT scores['{SEEN}'] FROM read_parquet({quoted(str(run.verdicts))}) WHERE map_contains(scores, '{SEEN}')"
-    )
-    seen = np.asarray([value for (value,) in connection.execute(query).fetchall()], dtype=np.float64)
-    lower, upper = settings.cutoff("lower", seen), settings.cutoff("upper", seen)
-    return Window("similarity filter", lower, upper)
+    part = Similarity(settings)
+    cutoffs = part.cutoffs(seen(run, connection, settings.name, part))
+    return Window("similarity filter", cutoffs["lower"], cutoffs["upper"])
 
 
 def windows(run: Run, random: Cosines | None) -> list[Window]:
