@@ -23,6 +23,7 @@ LEFT_OUT: Mapping[str, str] = {
     "encoder.model": "as mllm.model",
     "encoder.revision": "as mllm.model",
     "encoder.device": "changes speed alone",
+    "filter.*_fit.labels": "the content hash of the file stands for it (filters.fitted)",
     "export.layouts": "what is written beside the dataset changes no row of it",
     "publish": "where a finished corpus goes does not change it",
 }

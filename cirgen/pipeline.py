@@ -17,10 +17,12 @@ from cirgen.captions import captions
 from cirgen.changes import save_recipe
 from cirgen.compaction import compact
 from cirgen.errors import UserError
+from cirgen.filters.fitted import label_contents, with_label_contents
 from cirgen.images import RunImages
 from cirgen.keys import recipe_hash
 from cirgen.publish.counts import accepted_count
 from cirgen.publish.origins import prompts
+from cirgen.report.fits import LABELS
 from cirgen.report.write import write_report
 from cirgen.run_folder import PROMPT_LOCK, Run
 from cirgen.shards import write_rows
@@ -171,14 +173,15 @@ def _caption_texts(run: Run) -> Path:
 def note_recipe(run: Run, models: Models) -> None:
     """Write into `run.json` what the recipe uses now; only the lock of prompts remembers what it used before."""
     used = {prompt.reference: prompt.hash for prompt in prompts(run)}
-    contents = models.contents()
+    contents, labels = models.contents(), label_contents(run.recipe.filter)
     run.note_facts(
         cirgen=__version__,
-        recipe_hash=recipe_hash(run.recipe.resolved(), contents, used),
+        recipe_hash=recipe_hash(with_label_contents(run.recipe.resolved(), labels), contents, used),
         models=contents,
         revisions=models.revisions(),
         prompts=used,
         limit=run.limit,
+        **{LABELS: labels},
     )
     run.add_to_fact(PROMPT_LOCK, used)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from cirgen.filters.fitted import without_fits
 from cirgen.recipe import Pair, Recipe, Signal
 from cirgen.run_folder import Run
 from cirgen.sources.registry import SOURCES
@@ -25,7 +26,8 @@ def images_for(rows: int) -> int:
 def small(recipe: Recipe, rows: int) -> Recipe:
     """Return the recipe of a preview: so many pairs, no held-out splits, and rank windows scaled to few images.
 
-    Any image is a reference, since few images may hold none that the source names as one.
+    Any image is a reference, since few images may hold none that the source names as one. Bounds that are fitted to
+    labels are left out, since few rows hold too few labels.
     """
     images = images_for(rows)
     signals = tuple(_scaled(signal, images) for signal in recipe.pair.signals)
@@ -33,7 +35,7 @@ def small(recipe: Recipe, rows: int) -> Recipe:
         {**recipe.pair.model_dump(), "signals": signals, "max_pairs": rows, "references": "all"}
     )
     export = recipe.export.model_copy(update={"validation": 0.0, "test": 0.0})
-    return recipe.model_copy(update={"pair": pair, "export": export})
+    return recipe.model_copy(update={"pair": pair, "export": export, "filter": without_fits(recipe.filter)})
 
 
 def _scaled(signal: Signal, images: int) -> Signal:

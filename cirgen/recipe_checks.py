@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from cirgen.errors import UserError
+from cirgen.filters.labels import read_labels
+from cirgen.filters.threshold import FIT_SUFFIX, BoundedSettings
 from cirgen.model_files import local_model_folder
 from cirgen.prompts import Prompt, load_prompt
 from cirgen.recipe import Recipe
@@ -38,7 +40,7 @@ def check_recipe(loaded: LoadedRecipe, files: bool = True) -> None:
     problems += [*_twice(prompts), *_tasks(recipe, prompts), *_slots(recipe, prompts)]
     problems += [*_intents(recipe, prompts), *_signals(recipe)]
     if files:
-        problems += [*_models(recipe), *_images(recipe, prompts)]
+        problems += [*_models(recipe), *_images(recipe, prompts), *_labels(recipe)]
     if problems:
         raise RecipeErrors([loaded.problem(place, message) for place, message in problems])
 
@@ -140,6 +142,15 @@ def _images(recipe: Recipe, prompts: dict[Path, Prompt]) -> Problems:
     for place, prompt in prompts.items():
         if "category" in prompt.slots and first and not first[0].category:
             yield place, f"'{prompt.reference}' needs a category, which these images lack; set images.category"
+
+
+def _labels(recipe: Recipe) -> Problems:
+    for index, settings in enumerate(recipe.filter):
+        if isinstance(settings, BoundedSettings):
+            for option, fit in settings.fits().items():
+                yield from _complaint(
+                    ("filter", index, f"{option}{FIT_SUFFIX}", "labels"), partial(read_labels, fit.labels)
+                )
 
 
 def _first_item(source: Source) -> list[Item]:

@@ -44,12 +44,11 @@ class BoundedSettings(FilterSettings):
     @model_validator(mode="after")
     def _bounds(self) -> Self:
         options = self.options()
-        given = {option: [way for way in _names(option) if getattr(self, way) is not None] for option in options}
-        for ways in given.values():
+        for ways in map(self._given, options):
             if len(ways) > 1:
                 said = f"{', '.join(ways[:-1])} and {ways[-1]}"
                 raise ValueError(f"{said} are {_NUMBERS[len(ways)]} ways to say one thing; keep one")
-        if not any(given.values()):
+        if not self.is_bounded():
             known = ", ".join(" or ".join(_names(option)) for option in options)
             raise ValueError(f"without a bound this filter can reject nothing; set {known}")
         return self
@@ -58,6 +57,13 @@ class BoundedSettings(FilterSettings):
     def options(cls) -> list[str]:
         """Return the names of the bounds."""
         return [name for name in cls.model_fields if f"{name}{SUFFIX}" in cls.model_fields]
+
+    def is_bounded(self) -> bool:
+        """Return whether any bound is set."""
+        return any(map(self._given, self.options()))
+
+    def _given(self, option: str) -> list[str]:
+        return [way for way in _names(option) if getattr(self, way) is not None]
 
     def fits(self) -> dict[str, Fit]:
         """Return the bounds that are fitted, by the name of the bound."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from cirgen.errors import UserError
 from cirgen.filters.fit import Curve
 from cirgen.filters.registry import FILTERS
 from cirgen.filters.threshold import FIT_SUFFIX, BoundedFilter
@@ -17,48 +18,59 @@ from cirgen.store import quoted
 if TYPE_CHECKING:
     import duckdb
 
+LABELS = "labels"
+"""Fact of a run: the sha256 of the labels file of every fitted bound."""
+_CHANGED = "The labels changed since the filters decided: give the `cirgen run` command again."
+
 
 @dataclass(frozen=True)
 class FittedBound:
     """One bound, the labels it was fitted to, and what they say."""
 
-    filter: str
-    option: str
+    name: str
+    """`filter.bound_fit`, as a recipe has it."""
     score: str
-    curve: Curve
-
-    @property
-    def name(self) -> str:
-        """Return the setting, as a recipe has it."""
-        return f"{self.filter}.{self.option}{FIT_SUFFIX}"
+    curve: Curve | None
+    """None where it cannot be drawn."""
+    problem: str = ""
+    """Why."""
 
     @property
     def labels_name(self) -> str:
         """Return the labels file without the way to it."""
-        return public_name(self.curve.labels.name)
+        return public_name(self.curve.labels.name) if self.curve else ""
 
     @property
     def passes(self) -> str:
         """Return what passes, in words."""
+        if self.curve is None:
+            return ""
         return f"{self.score} of {'at least' if self.curve.least else 'at most'} {self.curve.threshold:.4g}"
 
 
 def fitted_bounds(run: Run, connection: duckdb.DuckDBPyConnection) -> list[FittedBound]:
-    """Fit every bound of the recipe again that is fitted to labels; the verdicts of the run say what was scored.
-
-    Raises:
-        UserError: the labels are gone, or changed so that they no longer do.
-    """
+    """Fit every bound of the recipe again that is fitted to labels; the verdicts of the run say what was scored."""
     found = []
     for settings in run.recipe.filter:
         part = FILTERS.build(settings)
-        if not isinstance(part, BoundedFilter) or not part.settings.fits():
-            continue
-        name = str(getattr(settings, FILTERS.tag))
-        curves = part.curves(seen(run, connection, name, part))
-        scores = {bound.option: bound.score for bound in part.bounds}
-        found += [FittedBound(name, option, scores[option], curve) for option, curve in curves.items()]
+        if isinstance(part, BoundedFilter) and part.settings.fits():
+            name = str(getattr(settings, FILTERS.tag))
+            found += _bounds(part, name, seen(run, connection, name, part), run.read_facts().get(LABELS, {}))
     return found
+
+
+def _bounds(part: BoundedFilter, name: str, triplets: pa.Table, used: dict[str, str]) -> list[FittedBound]:
+    scores = {f"{name}.{bound.option}{FIT_SUFFIX}": bound.score for bound in part.bounds}
+    try:
+        curves = {f"{name}.{option}{FIT_SUFFIX}": curve for option, curve in part.curves(triplets).items()}
+    except UserError as error:
+        return [FittedBound(f"{name}.{option}{FIT_SUFFIX}", "", None, str(error)) for option in part.settings.fits()]
+    return [
+        FittedBound(place, scores[place], curve)
+        if used.get(place, curve.labels.content) == curve.labels.content
+        else FittedBound(place, scores[place], None, _CHANGED)
+        for place, curve in curves.items()
+    ]
 
 
 def seen(run: Run, connection: duckdb.DuckDBPyConnection, name: str, part: BoundedFilter) -> pa.Table:

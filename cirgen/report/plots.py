@@ -6,14 +6,18 @@ import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from cirgen.filters.fit import LEAST_PASSING
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from cirgen.filters.fit import Curve
 
 ACCEPTED, REJECTED, NEUTRAL, WINDOW = "#2f9e6e", "#d9624f", "#8b93a1", "#e0a93b"
 _INK = "#010203"  # stands for the page's text colour until the SVG is written
@@ -94,6 +98,33 @@ def similarity_plot(
         axes.set_xlabel("cosine similarity of the two images")
         axes.set_ylabel("share, %")
     return drawn[0]
+
+
+def fit_plot(name: str, score: str, curve: Curve) -> Markup:
+    """Plot precision and share kept of the labels against the threshold, with the point that was chosen."""
+    drawn: list[Markup] = []
+    with canvas(name, drawn) as axes:
+        counted = curve.passing >= LEAST_PASSING
+        for values, color, label in ((curve.precision, ACCEPTED, "precision"), (curve.kept, NEUTRAL, "good kept")):
+            axes.step(curve.thresholds, 100 * values, where=_side(curve), color=color, linewidth=1.5, label=label)
+        if curve.lower is not None:
+            low = np.where(counted, 100 * curve.lower, np.nan)
+            style: dict[str, Any] = {"color": WINDOW, "linewidth": 1.2, "label": "lower end"}
+            axes.step(curve.thresholds, low, where=_side(curve), **style)
+        asked = curve.fit.keep if curve.fit.precision is None else curve.fit.precision
+        axes.axhline(100 * (asked or 0), color=REJECTED, linewidth=1, linestyle=":", label=f"asked for: {asked:.0%}")
+        axes.axvline(curve.threshold, color=REJECTED, linewidth=1.2, linestyle="--")
+        held = (curve.precision[curve.chosen], curve.kept[curve.chosen])
+        axes.plot([curve.threshold] * 2, [100 * share for share in held], "o", color=REJECTED, markersize=4)
+        axes.set_xlabel(f"{'smallest' if curve.least else 'largest'} {score} that passes")
+        axes.set_ylabel("of the labels, %")
+        axes.set_ylim(0, 104)
+    return drawn[0]
+
+
+def _side(curve: Curve) -> Literal["pre", "post"]:
+    """Return where a step changes: what lies between two scores passes as the stricter one does."""
+    return "pre" if curve.least else "post"
 
 
 def _shade(axes: Axes, window: Window, lowest: float, highest: float) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from cirgen.errors import UserError
 from cirgen.filters.similarity import Similarity, SimilaritySettings
 from cirgen.report.fits import seen
 from cirgen.report.plots import Window
@@ -57,7 +58,10 @@ def filter_window(run: Run, connection: duckdb.DuckDBPyConnection) -> Window | N
     if settings is None:
         return None
     part = Similarity(settings)
-    cutoffs = part.cutoffs(seen(run, connection, settings.name, part))
+    try:
+        cutoffs = part.cutoffs(seen(run, connection, settings.name, part))
+    except UserError:  # the labels of a fit are gone or changed, which its own plot says
+        return None
     return Window("similarity filter", cutoffs["lower"], cutoffs["upper"])
 
 

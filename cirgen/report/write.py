@@ -22,8 +22,9 @@ from cirgen.publish.origins import (
 )
 from cirgen.report import similarities
 from cirgen.report.failures import failures, stage_rows
+from cirgen.report.fits import fitted_bounds
 from cirgen.report.page import render
-from cirgen.report.plots import similarity_plot, word_plot
+from cirgen.report.plots import fit_plot, similarity_plot, word_plot
 from cirgen.report.sample import Sample
 from cirgen.report.thumbnails import Thumbnails
 from cirgen.run_folder import Run
@@ -67,6 +68,8 @@ def write_report(run: Run) -> None:
             failures=failures(run, connection),
             times=times(run.read_facts().get("seconds", {}), counts),
             similarity_plot=_similarity_plot(run, connection),
+            fits=fitted_bounds(run, connection),
+            fit_plot=fit_plot,
             **_samples(run, connection),
         )
     write_text(run.report, page)
