@@ -23,6 +23,13 @@ LEFT_OUT: Mapping[str, str] = {
     "encoder.model": "as mllm.model",
     "encoder.revision": "as mllm.model",
     "encoder.device": "changes speed alone",
+    "filter.model.model": "as mllm.model",
+    "filter.model.revision": "as mllm.model",
+    "filter.model.batch_size": "as mllm.batch_size",
+    "filter.model.device": "changes speed alone",
+    "filter.encoders.model": "as mllm.model",
+    "filter.encoders.revision": "as mllm.model",
+    "filter.encoders.device": "changes speed alone",
     "filter.*_fit.labels": "the content hash of the file stands for it (filters.fitted)",
     "export.layouts": "what is written beside the dataset changes no row of it",
     "publish": "where a finished corpus goes does not change it",
@@ -72,10 +79,16 @@ def recipe_hash(recipe: Mapping[str, Any], models: Mapping[str, str], prompts: M
 
 
 def without(fields: Mapping[str, Any], left_out: Mapping[str, str], prefix: str = "") -> dict[str, Any]:
-    """Return `fields` without the dotted paths in `left_out`."""
+    """Return `fields` without the dotted paths in `left_out`, in which the items of a list have no name."""
     kept: dict[str, Any] = {}
     for name, value in fields.items():
         path = f"{prefix}{name}"
         if path not in left_out:
-            kept[name] = without(value, left_out, f"{path}.") if isinstance(value, Mapping) else value
+            kept[name] = _without(value, left_out, f"{path}.")
     return kept
+
+
+def _without(value: Any, left_out: Mapping[str, str], prefix: str) -> Any:
+    if isinstance(value, Mapping):
+        return without(value, left_out, prefix)
+    return [_without(item, left_out, prefix) for item in value] if isinstance(value, list | tuple) else value

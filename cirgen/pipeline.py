@@ -6,9 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -20,6 +18,7 @@ from cirgen.errors import UserError
 from cirgen.filters.fitted import label_contents, with_label_contents
 from cirgen.images import RunImages
 from cirgen.keys import recipe_hash
+from cirgen.models import Models
 from cirgen.publish.counts import accepted_count
 from cirgen.publish.origins import prompts
 from cirgen.report.fits import LABELS
@@ -28,14 +27,10 @@ from cirgen.run_folder import PROMPT_LOCK, Run
 from cirgen.shards import write_rows
 from cirgen.stages.export import export
 from cirgen.stages.filter import filter_triplets
+from cirgen.stages.filter_tools import Toolbox
 from cirgen.stages.ingest import ingest
 from cirgen.stages.pair import pair
 from cirgen.store import quoted, stream
-
-if TYPE_CHECKING:
-    from cirgen.backends.base import Backend
-    from cirgen.encoders.transformers import TransformersEncoder
-    from cirgen.recipe import Model
 
 _CAPTION_TEXTS = pa.schema([pa.field("image_id", pa.string()), pa.field("text", pa.string())])
 
@@ -48,60 +43,6 @@ class Outcome:
     dataset: Path | None
     seconds: dict[str, float] = field(default_factory=dict)
     """Wall time per stage of this call."""
-
-
-class Models:
-    """The models of a recipe; files are found at once, weights are loaded when a stage first needs them."""
-
-    def __init__(self, run: Run) -> None:
-        self._recipe = run.recipe
-
-    @cached_property
-    def encoder(self) -> TransformersEncoder:
-        """The encoder of images and texts."""
-        from cirgen.encoders.transformers import TransformersEncoder
-
-        return TransformersEncoder(self._recipe.encoder)
-
-    @cached_property
-    def mllm(self) -> Backend | None:
-        """The multimodal model, where the recipe has one."""
-        return _backend(self._recipe.mllm)
-
-    @cached_property
-    def llm(self) -> Backend | None:
-        """The language model that rewrites captions: `llm`, else `mllm` without images."""
-        if self._recipe.llm is None or self._recipe.llm == self._recipe.mllm:
-            return self.mllm
-        return _backend(self._recipe.llm)
-
-    def tasks(self) -> dict[str, Backend]:
-        """Return who runs which task."""
-        return {
-            task: backend for task, backend in (("change", self.mllm), ("rewrite", self.llm)) if backend is not None
-        }
-
-    def contents(self) -> dict[str, str]:
-        """Return the content hash of every model, by recipe section."""
-        return {**{name: b.identity.content for name, b in self._generative()}, "encoder": self.encoder.files.content}
-
-    def revisions(self) -> dict[str, str]:
-        """Return the resolved hub commit of every model, by recipe section; empty for a local folder."""
-        return {
-            **{name: b.identity.revision for name, b in self._generative()},
-            "encoder": self.encoder.files.revision,
-        }
-
-    def _generative(self) -> list[tuple[str, Backend]]:
-        return [(name, backend) for name, backend in (("mllm", self.mllm), ("llm", self.llm)) if backend is not None]
-
-
-def _backend(settings: Model | None) -> Backend | None:
-    if settings is None:
-        return None
-    from cirgen.backends.transformers import TransformersBackend
-
-    return TransformersBackend(settings)
 
 
 def run_pipeline(run: Run) -> Outcome:
@@ -121,9 +62,7 @@ def run_pipeline(run: Run) -> Outcome:
     images = RunImages(run.catalog, run.store.root / "ingest")
     _generate(run, models, images, clock)
     with clock.stage("filter"):
-        from cirgen.stages.embed import RunEmbeddings
-
-        filter_triplets(run, RunEmbeddings(run, models.encoder))
+        filter_triplets(run, Toolbox(run, models, images).tools)
     with clock.stage("report"):
         write_report(run)
     with clock.stage("export"):

@@ -83,12 +83,12 @@ SCORE = pa.schema(
 )
 
 
-_STAGES = {"ingest": INGEST, "caption": GENERATION, "modify": GENERATION, "embed": EMBEDDING}
+_STAGES = {"ingest": INGEST, "caption": GENERATION, "modify": GENERATION, "embed": EMBEDDING, "observe": GENERATION}
 _SCORES = "score-"
 
 
 def stage_schema(stage: str) -> pa.Schema:
-    """Return the schema of a stage folder: `ingest`, `caption`, `modify`, `embed`, or `score-NAME`."""
+    """Return the schema of a stage folder: `ingest`, `caption`, `modify`, `embed`, `observe`, or `score-NAME`."""
     return SCORE if stage.startswith(_SCORES) else _STAGES[stage]
 
 

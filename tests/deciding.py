@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cirgen.filters.base import Embeddings, Filter
+from cirgen.filters.base import Filter
 from cirgen.filters.registry import FILTERS
+from cirgen.filters.tools import Embeddings, Tools
 from cirgen.keys import digest, draw
 from cirgen.recipe import Recipe
 from cirgen.schemas import TRIPLET
@@ -52,7 +53,7 @@ def triplets(*rows: dict[str, Any] | str) -> list[dict[str, Any]]:
 def decide(part: Filter, rows: Sequence[dict[str, Any]], embeddings: Embeddings | None = None) -> list[str]:
     """Score and decide, as the stage does."""
     batch = pa.RecordBatch.from_pylist(list(rows), schema=TRIPLET)
-    scores = [score.values for score in part.score(batch, embeddings)]
+    scores = [score.values for score in part.score(batch, Tools((embeddings,) if embeddings else ()))]
     columns = {name: batch.column(name) for name in ("triplet_id", *part.decides_on)}
     measured = {name: pa.array([row[name] for row in scores], pa.float64()) for name in (scores or [{}])[0]}
     return part.decide(pa.Table.from_pydict(columns | measured))

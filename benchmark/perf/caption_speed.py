@@ -21,7 +21,7 @@ from cirgen.backends.base import Request
 from cirgen.backends.transformers import TransformersBackend
 from cirgen.keys import digest
 from cirgen.prompts import load_prompt
-from cirgen.recipe import Model
+from cirgen.model_settings import Model
 from cirgen.resources import local_path
 
 

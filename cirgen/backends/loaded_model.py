@@ -15,7 +15,7 @@ from cirgen.backends.conversation import conversation
 from cirgen.devices import dtype_of, pick_device, pick_dtype
 from cirgen.errors import UserError
 from cirgen.model_files import ModelFiles, find_model
-from cirgen.recipe import Model
+from cirgen.model_settings import Model
 
 Tensors = dict[str, torch.Tensor]
 

@@ -15,7 +15,7 @@ from cirgen.backends.choosing import Chooser
 from cirgen.backends.loaded_model import LoadedModel, Tensors
 from cirgen.backends.sampling import SeededGumbel
 from cirgen.keys import digest
-from cirgen.recipe import Model
+from cirgen.model_settings import Model
 
 WINDOW_BATCHES = 16
 """Requests are sorted by length within so many batches: enough for little padding, few enough to stay in memory."""

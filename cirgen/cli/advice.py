@@ -10,7 +10,7 @@ from cirgen.cli.figures import PENDING
 
 if TYPE_CHECKING:
     from cirgen.cli.figures import Figures
-    from cirgen.recipe import Sampling
+    from cirgen.model_settings import Sampling
     from cirgen.run_folder import Run
 
 WRITTEN = {"caption": "captions", "modify": "texts"}

@@ -19,7 +19,7 @@ from cirgen.devices import dtype_of, pick_device, pick_dtype
 from cirgen.errors import UserError
 from cirgen.keys import digest
 from cirgen.model_files import ModelFiles, find_model
-from cirgen.recipe import Encoder
+from cirgen.model_settings import Encoder
 
 FALLBACK_TEXT_TOKENS = 77
 

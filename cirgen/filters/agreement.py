@@ -9,8 +9,9 @@ import pyarrow as pa
 from pydantic import Field
 
 from cirgen.cosine import paired_cosines
-from cirgen.filters.base import Embeddings, Score, ScoreNote
+from cirgen.filters.base import Score, ScoreNote
 from cirgen.filters.threshold import Bound, BoundedFilter, BoundedSettings, Fitted, Percentile
+from cirgen.filters.tools import Tools
 from cirgen.settings import Cosine
 
 
@@ -51,10 +52,9 @@ class Agreement(BoundedFilter):
     embeds = ("text",)
     expensive = True
 
-    def score(self, triplets: pa.RecordBatch, embeddings: Embeddings | None) -> list[Score]:
+    def score(self, triplets: pa.RecordBatch, tools: Tools) -> list[Score]:
         """Measure both cosines and their difference."""
-        if embeddings is None:
-            raise ValueError("text-target agreement is measured with embeddings")
+        embeddings = tools.encoder()
         texts = embeddings.texts(triplets.column("text").to_pylist())
         targets = paired_cosines(texts, embeddings.images(triplets.column("target_id").to_pylist()))
         references = paired_cosines(texts, embeddings.images(triplets.column("reference_id").to_pylist()))

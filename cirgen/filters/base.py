@@ -1,21 +1,20 @@
 """A filter has two halves: `score`, row by row and stored; `decide`, pure, over all rows, without a model.
 
-A filter that asks a generative model (round trip, judge, shortcut tests) will declare what it needs the way
-`needs_embeddings` does, be handed a backend beside the embeddings, and have the backend's `Identity.key_part()` in
-its score keys. Its questions are generations of their own; `score` turns the answers into numbers, `decide` is pure.
+What `score` measures with, the class declares (`needs_embeddings`, `needs_gallery`, `asks`), the stage hands over
+(`tools.Tools`), and the keys of the scores hold.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from typing import ClassVar, NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from cirgen.schemas import TRIPLET
+from cirgen.filters.tools import Question, Tools
+from cirgen.model_settings import Encoder, Model
+from cirgen.schemas import TRIPLET, Status
 from cirgen.settings import Settings
 
 
@@ -27,7 +26,10 @@ class Score(NamedTuple):
     """What a filter measured on one triplet: named values, and a detail for the reader."""
 
     values: dict[str, float]
+    """Empty where measuring failed."""
     detail: str = ""
+    status: Status = "ok"
+    error: str = ""
 
 
 class ScoreNote(NamedTuple):
@@ -40,25 +42,6 @@ class ScoreNote(NamedTuple):
     """Which values reject, by the setting that decides; empty where the score decides nothing by itself."""
 
 
-class Embeddings(Protocol):
-    """Embeddings of the run's encoder, L2-normalised, each image and text encoded once and stored."""
-
-    identity: str
-    """Content hash of the encoder and of how it runs; a part of every score key that depends on it."""
-
-    def images(self, image_ids: Sequence[str]) -> NDArray[np.float32]:
-        """Return image embeddings [len(image_ids), d]."""
-        ...
-
-    def expect(self, texts: Iterable[str]) -> None:
-        """Encode and store those not seen before of all texts that `texts` will be asked for."""
-        ...
-
-    def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return the embeddings of texts that were expected [len(texts), d]."""
-        ...
-
-
 class Filter(ABC):
     """Drops triplets, with a reason."""
 
@@ -66,6 +49,12 @@ class Filter(ABC):
     version: ClassVar[int] = 1
     """Raise when `score` changes its meaning: stored scores are then measured again."""
     needs_embeddings: ClassVar[bool] = False
+    needs_gallery: ClassVar[bool] = False
+    """True where a score depends on all pictures of the run: with other pictures it is measured again."""
+    asks: ClassVar[bool] = False
+    """True where `score` asks a generative model."""
+    observes: ClassVar[bool] = False
+    """True where `score` reads, as column `observed`, what the model answered to `question`."""
     embeds: ClassVar[tuple[str, ...]] = ()
     """Columns of whose texts `score` reads embeddings."""
     expensive: ClassVar[bool] = False
@@ -83,13 +72,28 @@ class Filter(ABC):
         """Return the settings that change scores (thresholds do not); a part of the score key."""
         return {}
 
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Return the encoders whose embeddings `score` reads; none stands for the run's."""
+        return ()
+
+    def model(self) -> Model | None:
+        """Return the model that `score` asks; None is the run's `mllm`."""
+        return None
+
+    def question(self, row: Mapping[str, Any]) -> Question:
+        """Return what the model is to write about a triplet (`schemas.TRIPLET`) before it is scored.
+
+        Each question is asked once in the life of a run, whoever asks it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} observes nothing")
+
     @abstractmethod
-    def score(self, triplets: pa.RecordBatch, embeddings: Embeddings | None) -> list[Score]:
+    def score(self, triplets: pa.RecordBatch, tools: Tools) -> list[Score]:
         """Measure each triplet by itself.
 
         Args:
-            triplets: columns as in `schemas.TRIPLET`.
-            embeddings: of the run's encoder, where the class `needs_embeddings`.
+            triplets: columns as in `schemas.TRIPLET`, and `observed` (a text) where the class `observes`.
+            tools: what the class says that it needs.
 
         Returns:
             One score per row, with the same names in each and no NaN.
@@ -110,6 +114,6 @@ class Rule(Filter):
 
     measures = False
 
-    def score(self, triplets: pa.RecordBatch, embeddings: Embeddings | None) -> list[Score]:  # noqa: ARG002
+    def score(self, triplets: pa.RecordBatch, tools: Tools) -> list[Score]:  # noqa: ARG002
         """Measure nothing."""
         return [Score({})] * triplets.num_rows

@@ -11,7 +11,8 @@ from typing import ClassVar, Literal, Self
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from cirgen.filters.base import Embeddings, Filter, FilterSettings, Score, ScoreNote
+from cirgen.filters.base import Filter, FilterSettings, Score, ScoreNote
+from cirgen.filters.tools import Tools
 from cirgen.filters.words import EDIT_WORDS, FUNCTION_WORDS, words
 
 Pattern = Literal["meta-talk", "taxonomy", "residue"]
@@ -100,7 +101,7 @@ class Lint(Filter):
     def __init__(self, settings: LintSettings) -> None:
         self.settings = settings
 
-    def score(self, triplets: pa.RecordBatch, embeddings: Embeddings | None) -> list[Score]:  # noqa: ARG002
+    def score(self, triplets: pa.RecordBatch, tools: Tools) -> list[Score]:  # noqa: ARG002
         """Count words, characters, faults, letters of other scripts, common words and repeats."""
         return [_measured(text) for text in triplets.column("text").to_pylist()]
 

@@ -11,8 +11,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from cirgen.filters.base import Embeddings, Score, ScoreNote
+from cirgen.filters.base import Score, ScoreNote
 from cirgen.filters.threshold import Bound, BoundedFilter, BoundedSettings, Fitted, Percentile
+from cirgen.filters.tools import Tools
 from cirgen.filters.words import content_words
 
 _TAIL = re.compile(
@@ -54,7 +55,7 @@ class ReferenceLeak(BoundedFilter):
     }
     depends_on = ("reference_caption", "target_caption")
 
-    def score(self, triplets: pa.RecordBatch, embeddings: Embeddings | None) -> list[Score]:  # noqa: ARG002
+    def score(self, triplets: pa.RecordBatch, tools: Tools) -> list[Score]:  # noqa: ARG002
         """Count words that only the reference caption has, and words of "instead of" tails."""
         columns = triplets.select(["text", "reference_caption", "target_caption"])
         return [_measured(**row) for row in columns.to_pylist()]

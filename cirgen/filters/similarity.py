@@ -8,8 +8,9 @@ from typing import ClassVar, Literal, Self
 import pyarrow as pa
 from pydantic import model_validator
 
-from cirgen.filters.base import Embeddings, Score, ScoreNote
+from cirgen.filters.base import Score, ScoreNote
 from cirgen.filters.threshold import SUFFIX, Bound, BoundedFilter, BoundedSettings, Fitted, Percentile
+from cirgen.filters.tools import Tools
 from cirgen.settings import Cosine
 
 
@@ -50,6 +51,6 @@ class Similarity(BoundedFilter):
     }
     depends_on = ("similarity",)
 
-    def score(self, triplets: pa.RecordBatch, embeddings: Embeddings | None) -> list[Score]:  # noqa: ARG002
+    def score(self, triplets: pa.RecordBatch, tools: Tools) -> list[Score]:  # noqa: ARG002
         """Read the cosine that pairing measured."""
         return [Score({"cosine": value}) for value in triplets.column("similarity").to_pylist()]

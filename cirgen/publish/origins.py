@@ -10,6 +10,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from cirgen.model_settings import Encoder, Model
+from cirgen.models import encoding, generative
 from cirgen.prompts import Prompt
 from cirgen.publish.places import public_fields, public_name
 from cirgen.resources import SHIPPED_PREFIX
@@ -21,7 +23,7 @@ class ModelFact:
     """One model of a run."""
 
     role: str
-    """Section of the recipe: `mllm`, `llm`, `encoder`, or the filter that brings its own."""
+    """Section of the recipe: `mllm`, `llm`, `encoder`, or the filter that brings its own (`judge`)."""
     model: str
     """Hub id, what ships with cirgen, or the name of a local folder without the way to it."""
     revision: str
@@ -34,20 +36,16 @@ def models(run: Run) -> list[ModelFact]:
     """Return the models of a run, those without a content hash in `run.json` with an empty one."""
     facts = run.read_facts()
     contents, revisions = facts.get("models", {}), facts.get("revisions", {})
-    sections = {"mllm": run.recipe.mllm, "llm": run.recipe.llm, "encoder": run.recipe.encoder}
-    named = {role: section.model_dump() for role, section in sections.items() if section is not None}
-    for settings in run.recipe.filter:
-        fields = settings.model_dump()
-        if fields.get("model"):
-            named[fields["name"]] = fields
+    named: dict[str, Model | Encoder] = {**dict(generative(run)), **dict(encoding(run))}
     return [
         ModelFact(
             role,
-            public_name(fields["model"]),
-            revisions.get(role) or fields.get("revision") or "",
+            public_name(settings.model),
+            revisions.get(role) or settings.revision or "",
             contents.get(role, ""),
         )
-        for role, fields in named.items()
+        for role, settings in named.items()
+        if role != "llm" or run.recipe.llm is not None
     ]
 
 

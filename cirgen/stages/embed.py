@@ -36,11 +36,19 @@ Encode = Callable[[Rows], NDArray[np.float32]]
 
 
 class RunEmbeddings:
-    """Embeddings of a run's encoder, memory-mapped."""
+    """Embeddings of one encoder, memory-mapped.
 
-    def __init__(self, run: Run, encoder: TransformersEncoder) -> None:
+    Args:
+        run: has a catalog, and image embeddings of its own encoder.
+        encoder: of the texts.
+        images: given where it is not the run's encoder: opens the pictures, which are then embedded when first asked
+            for.
+    """
+
+    def __init__(self, run: Run, encoder: TransformersEncoder, images: ImageReader | None = None) -> None:
         self._run = run
         self._encoder = encoder
+        self._opens = images
         self.identity = encoder.identity
         self._images: KeyedVectors | None = None
         self._texts: KeyedVectors | None = None
@@ -49,9 +57,19 @@ class RunEmbeddings:
         """Return image embeddings [len(image_ids), d]."""
         if self._images is None:
             ids = pq.read_table(self._run.catalog, columns=["image_id"]).column("image_id")
-            vectors = np.load(self._run.image_vectors, mmap_mode="r")
+            vectors = np.load(self._image_vectors(), mmap_mode="r")
             self._images = KeyedVectors(ids.to_numpy().astype(KEY_TYPE), vectors)
         return self._images.of(image_ids)
+
+    def _image_vectors(self) -> Path:
+        """Return the matrix of all pictures, made now where this is another encoder than the run's."""
+        if self._opens is None:
+            return self._run.image_vectors
+        plan, vectors = (
+            self._run.derived / f"{name}-{self.identity[:16]}" for name in ("embed_plan", "image_vectors")
+        )
+        _embed_images(self._run, self._encoder, self._opens, plan.with_suffix(".parquet"), vectors.with_suffix(".npy"))
+        return vectors.with_suffix(".npy")
 
     def expect(self, texts: Iterable[str]) -> None:
         """Encode and store the texts not seen before, all texts that `texts` will be asked for until the next call."""
@@ -90,14 +108,18 @@ def embed(run: Run, encoder: TransformersEncoder, images: ImageReader, captions:
         images: opens the pictures.
         captions: where a signal needs them, also embed first captions (Parquet with `text`, in catalog order).
     """
-    count = write_rows(run.embed_plan, _image_plan(run, encoder.identity), IMAGE_PLAN)
-    _encode_images(run, encoder, images)
-    _write_vectors(run, run.embed_plan, count, run.image_vectors)
+    _embed_images(run, encoder, images, run.embed_plan, run.image_vectors)
     if captions is not None:
         plan = run.derived / "caption_vectors_plan.parquet"
         count = write_rows(plan, _text_plan(_column(captions, "text"), encoder.identity), TEXT_PLAN)
         _encode_texts(run, encoder, plan)
         _write_vectors(run, plan, count, run.caption_vectors)
+
+
+def _embed_images(run: Run, encoder: TransformersEncoder, images: ImageReader, plan: Path, vectors: Path) -> None:
+    count = write_rows(plan, _image_plan(run, encoder.identity), IMAGE_PLAN)
+    _encode_images(run, encoder, images, plan)
+    _write_vectors(run, plan, count, vectors)
 
 
 def _columns(path: Path, name: str) -> Iterator[list[str]]:
@@ -133,13 +155,13 @@ def _write_distinct(run: Run, scratch: Path, path: Path, planned: Iterator[dict[
         return write_rows(path, ({**fields, "row": row} for row, fields in enumerate(rows)), TEXT_PLAN)
 
 
-def _encode_images(run: Run, encoder: TransformersEncoder, images: ImageReader) -> None:
+def _encode_images(run: Run, encoder: TransformersEncoder, images: ImageReader, plan: Path) -> None:
     with ThreadPoolExecutor(2) as decoders:
 
         def encode(rows: Rows) -> NDArray[np.float32]:
             return encoder.images(list(decoders.map(lambda row: _open(images, row["image_id"]), rows)))
 
-        _encode_missing(run, run.embed_plan, encode, encoder.batch_shape, "Embed images")
+        _encode_missing(run, plan, encode, encoder.batch_shape, "Embed images")
 
 
 def _encode_texts(run: Run, encoder: TransformersEncoder, plan: Path) -> None:

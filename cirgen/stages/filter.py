@@ -8,21 +8,24 @@ rows that an earlier filter now lets through for the first time.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cirgen.errors import UserError
-from cirgen.filters.base import Embeddings, Filter, FilterSettings
+from cirgen.filters.base import Filter, FilterSettings, Score
 from cirgen.filters.registry import FILTERS
+from cirgen.filters.tools import Question, Tools
 from cirgen.keys import KEY_SCHEME, digest
 from cirgen.run_folder import Run
 from cirgen.schemas import RERUN_STATUSES, VERDICT
 from cirgen.shards import distinct, write_rows
+from cirgen.stages.ask import STAGE as OBSERVE
+from cirgen.stages.ask import RunAsker
 from cirgen.store import quoted, stream
 
 _KEYS = pa.schema([pa.field("triplet_id", pa.string()), pa.field("key", pa.string())])
@@ -30,18 +33,22 @@ _REASONS = pa.schema([pa.field("triplet_id", pa.string()), pa.field("reason", pa
 NOT_SCORED = "not scored"
 
 
-def filter_triplets(run: Run, embeddings: Embeddings | None) -> None:
+ROWS_ASKED = 256
+"""Triplets of one call of a filter that asks a model: a kill loses at most the answers of one call."""
+
+
+def filter_triplets(run: Run, tools_of: Callable[[str, Filter], Tools]) -> None:
     """Judge every triplet of a run and write the verdicts.
 
     Args:
         run: has triplets.
-        embeddings: of the run's encoder; only filters that need them read them.
+        tools_of: gives what a filter, by name, measures with.
 
     Raises:
-        UserError: a filter needs embeddings and there are none.
+        UserError: a filter needs what the recipe does not have.
     """
     filters = [(_name(settings), FILTERS.build(settings)) for settings in run.recipe.filter]
-    _check(filters, embeddings)
+    tools = {name: tools_of(name, part) for name, part in filters}
     with run.store.connect() as connection:
         connection.execute(f"""
             CREATE TABLE verdicts AS
@@ -49,19 +56,13 @@ def filter_triplets(run: Run, embeddings: Embeddings | None) -> None:
             FROM {_triplets(run)}
         """)
         funnel = {"planned": _count(connection, "true"), "generated": _count(connection, "reason = ''")}
-        steps = [_Step(run, connection, name, part, embeddings).run() for name, part in filters]
+        steps = [_Step(run, connection, name, part, tools[name]).run() for name, part in filters]
         write_rows(run.verdicts, _verdicts(run, connection, filters), VERDICT)
         run.note_facts(funnel={**funnel, "filters": steps, "accepted": _count(connection, "reason = ''")})
 
 
 def _name(settings: FilterSettings) -> str:
     return str(getattr(settings, FILTERS.tag))
-
-
-def _check(filters: list[tuple[str, Filter]], embeddings: Embeddings | None) -> None:
-    blind = [name for name, part in filters if part.needs_embeddings and embeddings is None]
-    if blind:
-        raise UserError(f"Filter '{blind[0]}' needs an encoder; set one under 'encoder', or take the filter out.")
 
 
 def _triplets(run: Run) -> str:
@@ -81,13 +82,13 @@ class _Step:
         connection: duckdb.DuckDBPyConnection,
         name: str,
         part: Filter,
-        embeddings: Embeddings | None,
+        tools: Tools,
     ) -> None:
         self._run = run
         self._connection = connection
         self._name = name
         self._part = part
-        self._embeddings = embeddings
+        self._tools = tools
         self._stage = f"score-{name}"
         self._pending = f"pending_{name}"
 
@@ -154,40 +155,87 @@ class _Step:
             row["text"],
             row["target_id"],
             {column: row[column] for column in part.depends_on},
-            self._embeddings.identity if part.needs_embeddings and self._embeddings else "",
+            *self._identities(row),
         )
+
+    def _identities(self, row: Mapping[str, Any]) -> Iterator[Any]:
+        """Yield what of encoders, gallery and model a score depends on; nothing for a filter that uses none."""
+        tools = self._tools
+        if len(tools.embeddings) <= 1:
+            yield tools.embeddings[0].identity if tools.embeddings else ""
+        else:
+            yield [embeddings.identity for embeddings in tools.embeddings]
+        if tools.gallery:
+            yield tools.gallery.identity
+        if tools.asker:
+            yield dict(tools.asker.identity)
+        if self._part.observes:
+            yield self._asker().key(self._part.question(row))
 
     def _score_pending(self, pending: int) -> None:
         if self._part.expensive and self._run.store.shards(self._stage):  # else the bar says it
             self._run.progress.say(
                 f"Filter '{self._name}' has {pending:,} triplets to score that it never saw before."
             )
-        if self._part.embeds and self._embeddings:
-            self._embeddings.expect(self._pending_texts())
-        batches = stream(
-            self._connection,
-            f"SELECT t.*, p.key, p.attempt FROM {self._pending} AS p "
-            f"JOIN {_triplets(self._run)} AS t USING (triplet_id) ORDER BY triplet_id",
+        for embeddings in self._tools.embeddings if self._part.embeds else ():
+            embeddings.expect(self._pending_texts())
+        with self._run.scratch() as folder:
+            batches = self._observed(folder) if self._part.observes else self._to_score("", "")
+            with (
+                self._run.store.writer(self._stage) as writer,
+                self._run.progress.step(f"Score: {self._name}", pending) as step,
+            ):
+                for batch in batches:
+                    scores = self._measured(batch)
+                    keys, attempts = batch.column("key").to_pylist(), batch.column("attempt").to_pylist()
+                    for key, attempt, score in zip(keys, attempts, scores, strict=True):
+                        writer.write(_row(key, attempt, score))
+                    step.advance(len(scores))
+
+    def _to_score(self, columns: str, join: str) -> Iterator[pa.RecordBatch]:
+        """Yield pending triplets, few at a time where each is worth a question to a model."""
+        query = (
+            f"SELECT t.*, p.key, p.attempt{columns} FROM {self._pending} AS p "
+            f"JOIN {_triplets(self._run)} AS t USING (triplet_id) {join} ORDER BY triplet_id"
         )
-        with (
-            self._run.store.writer(self._stage) as writer,
-            self._run.progress.step(f"Score: {self._name}", pending) as step,
-        ):
-            for batch in batches:
-                scores = self._part.score(batch, self._embeddings)
-                keys, attempts = batch.column("key").to_pylist(), batch.column("attempt").to_pylist()
-                for key, attempt, score in zip(keys, attempts, scores, strict=True):
-                    writer.write(
-                        {
-                            "key": key,
-                            "attempt": attempt,
-                            "status": "ok",
-                            "error": "",
-                            "scores": score.values,
-                            "detail": score.detail,
-                        }
-                    )
-                step.advance(len(scores))
+        for batch in stream(self._connection, query):
+            rows = ROWS_ASKED if self._part.asks else max(batch.num_rows, 1)
+            yield from (batch.slice(start, rows) for start in range(0, batch.num_rows, rows))
+
+    def _asker(self) -> RunAsker:
+        asker = self._tools.model()
+        if not isinstance(asker, RunAsker):
+            raise TypeError("only a model of the run observes")
+        return asker
+
+    def _observed(self, folder: Path) -> Iterator[pa.RecordBatch]:
+        """Have the filter's questions answered, then yield pending triplets with the answers."""
+        plan = folder / "questions.parquet"
+        self._asker().observe(self._questions(), plan, f"Observe: {self._name}")
+        observed = self._run.store.current(self._connection, OBSERVE, among=f"read_parquet({quoted(str(plan))})")
+        yield from self._to_score(
+            ", o.text AS observed, o.status AS observed_status, o.error AS observed_error",
+            f"JOIN read_parquet({quoted(str(plan))}) AS q USING (triplet_id) JOIN {observed} AS o ON o.key = q.key",
+        )
+
+    def _questions(self) -> Iterator[tuple[str, Question]]:
+        pending = f"SELECT t.* FROM {self._pending} AS p JOIN {_triplets(self._run)} AS t USING (triplet_id)"
+        for batch in stream(self._connection.cursor(), f"{pending} ORDER BY triplet_id"):
+            for row in batch.to_pylist():
+                yield row["triplet_id"], self._part.question(row)
+
+    def _measured(self, batch: pa.RecordBatch) -> list[Score]:
+        """Score a batch; what could not be observed has no score."""
+        if not self._part.observes:
+            return self._part.score(batch, self._tools)
+        failed = [status != "ok" for status in batch.column("observed_status").to_pylist()]
+        kept = batch.filter(pa.array([not one for one in failed]))
+        scores = iter(self._part.score(kept, self._tools) if kept.num_rows else [])
+        statuses, errors = (batch.column(f"observed_{name}").to_pylist() for name in ("status", "error"))
+        return [
+            Score({}, "", status, error) if lost else next(scores)
+            for lost, status, error in zip(failed, statuses, errors, strict=True)
+        ]
 
     def _pending_texts(self) -> Iterator[str]:
         triplets = f"{self._pending} JOIN {_triplets(self._run)} AS t USING (triplet_id)"
@@ -220,6 +268,17 @@ class _Step:
             self._connection.execute(
                 "UPDATE verdicts SET reason = r.reason FROM rejected AS r WHERE verdicts.triplet_id = r.triplet_id"
             )
+
+
+def _row(key: str, attempt: int, score: Score) -> dict[str, Any]:
+    return {
+        "key": key,
+        "attempt": attempt,
+        "status": score.status,
+        "error": score.error,
+        "scores": score.values,
+        "detail": score.detail,
+    }
 
 
 def _keys(name: str) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from cirgen.backends.base import Backend, ImageReader, Request, Result
+from cirgen.model_settings import Sampling
 from cirgen.prompts import Prompt
-from cirgen.recipe import Sampling
 from cirgen.run_folder import Run
 
 LADDER_STATUSES = ("truncated", "parse_error")

@@ -19,7 +19,7 @@ from cirgen.backends.transformers import TransformersBackend
 from cirgen.errors import UserError
 from cirgen.keys import digest
 from cirgen.prompts import load_prompt
-from cirgen.recipe import Model
+from cirgen.model_settings import Model
 from cirgen.resources import local_path
 
 FILES = sorted(local_path("cirgen:images").glob("*.png"))[:5]

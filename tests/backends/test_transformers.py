@@ -17,7 +17,7 @@ from cirgen.errors import UserError
 from cirgen.keys import digest
 from cirgen.model_files import content_hash, find_model
 from cirgen.prompts import load_prompt
-from cirgen.recipe import Model
+from cirgen.model_settings import Model
 from cirgen.resources import local_path
 
 pytestmark = pytest.mark.integration

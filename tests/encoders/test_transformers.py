@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from cirgen.encoders.transformers import TransformersEncoder
-from cirgen.recipe import Encoder
+from cirgen.model_settings import Encoder
 from cirgen.resources import local_path
 
 pytestmark = pytest.mark.integration

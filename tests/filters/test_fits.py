@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from cirgen.errors import UserError
 from cirgen.filters.fit import LEAST_LABELS, LEAST_PASSING
 from cirgen.filters.registry import FILTERS
+from cirgen.filters.tools import Tools
 from cirgen.filters.threshold import BoundedFilter
 from deciding import Plane, decide, make_filter, triplets
 
@@ -168,7 +169,7 @@ def _scored(part: Any, rows: list[dict[str, Any]]) -> pa.Table:
     from cirgen.schemas import TRIPLET
 
     batch = pa.RecordBatch.from_pylist(rows, schema=TRIPLET)
-    scores = [score.values for score in part.score(batch, None)]
+    scores = [score.values for score in part.score(batch, Tools())]
     columns = {name: batch.column(name) for name in ("triplet_id", *part.decides_on)}
     return pa.table(columns | {name: pa.array([row[name] for row in scores], pa.float64()) for name in scores[0]})
 

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from cirgen.filters.registry import FILTERS
+from cirgen.filters.tools import Tools
 from cirgen.schemas import TRIPLET
 from deciding import Plane, make_filter, triplets
 
@@ -16,7 +17,7 @@ NEEDED = {"similarity": {"upper": 0.9}, "reference_leak": {"max_share": 0.5}, "a
 def test_a_filter_explains_every_score_that_it_gives_and_no_other(name: str) -> None:
     part = make_filter(name, **NEEDED.get(name, {}))
     batch = pa.RecordBatch.from_pylist(triplets("make the shirt blue"), schema=TRIPLET)
-    [score] = part.score(batch, Plane())
+    [score] = part.score(batch, Tools((Plane(),)))
     assert set(part.score_notes) == set(score.values)
     assert bool(part.score_notes) == part.measures
     assert all(note.meaning and note.values for note in part.score_notes.values())

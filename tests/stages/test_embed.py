@@ -14,7 +14,7 @@ from cirgen.compaction import compact
 from cirgen.encoders.transformers import TransformersEncoder
 from cirgen.images import RunImages
 from cirgen.keyed_vectors import KeyedVectors, write_matrix
-from cirgen.recipe import Encoder
+from cirgen.model_settings import Encoder
 from cirgen.run_folder import Run
 from cirgen.stages.embed import RunEmbeddings, embed
 from runs import make_run

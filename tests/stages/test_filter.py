@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cirgen.errors import UserError
-from cirgen.filters.base import Embeddings, Score
+from cirgen.filters.base import Filter, Score
 from cirgen.filters.lint import Lint
 from cirgen.filters.similarity import Similarity
+from cirgen.filters.tools import Embeddings, Tools
 from cirgen.keys import digest, draw
 from cirgen.recipe import Recipe
 from cirgen.run_folder import Run
@@ -48,6 +48,11 @@ class Drawn:
     def _vector(self, content: str) -> np.ndarray:
         vector = np.asarray([draw(self.identity, content, number) - 0.5 for number in range(8)], dtype=np.float32)
         return vector / np.linalg.norm(vector)
+
+
+def tools(embeddings: Embeddings | None = None) -> Callable[[str, Filter], Tools]:
+    """Hand out embeddings and nothing else."""
+    return lambda name, part: Tools((embeddings,) if embeddings and part.needs_embeddings else ())
 
 
 def triplet(number: int, **fields: Any) -> dict[str, Any]:
@@ -95,11 +100,9 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     calls: list[str] = []
     for part in (Lint, Similarity):
 
-        def score(
-            self: Any, triplets: pa.RecordBatch, embeddings: Embeddings | None, original: Any = part.score
-        ) -> list[Score]:
+        def score(self: Any, triplets: pa.RecordBatch, tools: Tools, original: Any = part.score) -> list[Score]:
             calls.extend([type(self).__name__] * triplets.num_rows)
-            return original(self, triplets, embeddings)  # type: ignore[no-any-return]
+            return original(self, triplets, tools)  # type: ignore[no-any-return]
 
         monkeypatch.setattr(part, "score", score)
     return calls
@@ -112,7 +115,7 @@ def test_every_triplet_gets_a_verdict_with_the_scores_of_every_filter_that_saw_i
     short = triplet(30, text="blue shirt")
     failed = triplet(31, status="truncated")
     run = make_run(tmp_path, [LINT, SIMILARITY], [*ROWS, short, failed])
-    filter_triplets(run, None)
+    filter_triplets(run, tools())
     found = verdicts(run)
     assert len(found) == 22
     assert found[failed["triplet_id"]]["reason"] == "generation: truncated"
@@ -128,7 +131,7 @@ def test_every_triplet_gets_a_verdict_with_the_scores_of_every_filter_that_saw_i
 
 def test_the_funnel_counts_every_step(tmp_path: Path) -> None:
     run = make_run(tmp_path, [LINT, SIMILARITY], [*ROWS, triplet(30, text="blue"), triplet(31, status="oom")])
-    filter_triplets(run, None)
+    filter_triplets(run, tools())
     assert run.read_facts()["funnel"] == {
         "planned": 22,
         "generated": 21,
@@ -142,39 +145,39 @@ def test_the_funnel_counts_every_step(tmp_path: Path) -> None:
 
 def test_without_filters_all_that_was_generated_is_accepted(tmp_path: Path) -> None:
     run = make_run(tmp_path, [], [*ROWS, triplet(31, status="parse_error")])
-    filter_triplets(run, None)
+    filter_triplets(run, tools())
     assert sum(not verdict["reason"] for verdict in verdicts(run).values()) == 20
 
 
 def test_other_thresholds_score_nothing_again(tmp_path: Path, scored: list[str]) -> None:
-    filter_triplets(make_run(tmp_path, [LINT, SIMILARITY], ROWS), None)
+    filter_triplets(make_run(tmp_path, [LINT, SIMILARITY], ROWS), tools())
     assert len(scored) == 40
     tighter = make_run(tmp_path, [{**LINT, "min_words": 4}, {**SIMILARITY, "upper": 0.21}], ROWS)
-    filter_triplets(tighter, None)
-    filter_triplets(tighter, None)
+    filter_triplets(tighter, tools())
+    filter_triplets(tighter, tools())
     assert len(scored) == 40
     assert sum(not verdict["reason"] for verdict in verdicts(tighter).values()) == 5
 
 
 def test_a_loosened_threshold_scores_only_rows_never_scored(tmp_path: Path, scored: list[str]) -> None:
     rows = [triplet(number, text="make it " + "very " * (number % 4) + "blue") for number in range(20)]
-    filter_triplets(make_run(tmp_path, [{**LINT, "min_words": 5}, SIMILARITY], rows), None)
+    filter_triplets(make_run(tmp_path, [{**LINT, "min_words": 5}, SIMILARITY], rows), tools())
     assert scored.count("Similarity") == 10
-    filter_triplets(make_run(tmp_path, [{**LINT, "min_words": 4}, SIMILARITY], rows), None)
+    filter_triplets(make_run(tmp_path, [{**LINT, "min_words": 4}, SIMILARITY], rows), tools())
     assert (scored.count("Lint"), scored.count("Similarity")) == (20, 15)
 
 
 def test_a_changed_text_or_similarity_is_scored_again(tmp_path: Path, scored: list[str]) -> None:
-    filter_triplets(make_run(tmp_path, [SIMILARITY], ROWS), None)
+    filter_triplets(make_run(tmp_path, [SIMILARITY], ROWS), tools())
     changed = [{**ROWS[0], "text": "another text of it"}, {**ROWS[1], "similarity": 0.75}, *ROWS[2:]]
-    filter_triplets(make_run(tmp_path, [SIMILARITY], changed), None)
+    filter_triplets(make_run(tmp_path, [SIMILARITY], changed), tools())
     assert len(scored) == 22
 
 
 def test_triplets_with_the_same_words_and_images_are_scored_once(tmp_path: Path, scored: list[str]) -> None:
     twins = [{**ROWS[0], "triplet_id": digest("twin", number)} for number in range(4)]
     run = make_run(tmp_path, [SIMILARITY], twins)
-    filter_triplets(run, None)
+    filter_triplets(run, tools())
     assert len(scored) == 1
     assert all(verdict["scores"] == {"similarity.cosine": 0.0} for verdict in verdicts(run).values())
 
@@ -182,7 +185,7 @@ def test_triplets_with_the_same_words_and_images_are_scored_once(tmp_path: Path,
 def test_scores_are_those_of_one_encoder(tmp_path: Path) -> None:
     run, first, again, other = make_run(tmp_path, [AGREEMENT], ROWS), Drawn(), Drawn(), Drawn("other")
     for embeddings in (first, again, other):
-        filter_triplets(run, embeddings)
+        filter_triplets(run, tools(embeddings))
     assert [len(embeddings.encoded) for embeddings in (first, again, other)] == [20, 0, 20]
 
 
@@ -194,21 +197,21 @@ def test_an_expensive_filter_says_first_how_many_rows_a_loosened_one_lets_it_sco
     said: list[str] = []
     for run in (strict, loose):
         monkeypatch.setattr(run.progress, "say", said.append)
-        filter_triplets(run, Drawn())
-        filter_triplets(run, Drawn())
+        filter_triplets(run, tools(Drawn()))
+        filter_triplets(run, tools(Drawn()))
     assert said == ["Filter 'agreement' has 9 triplets to score that it never saw before."]
 
 
 def test_a_percentile_is_of_the_triplets_that_earlier_filters_accepted(tmp_path: Path) -> None:
     run = make_run(tmp_path, [SIMILARITY, AGREEMENT], ROWS)
-    filter_triplets(run, Drawn())
+    filter_triplets(run, tools(Drawn()))
     steps = run.read_facts()["funnel"]["filters"]
     assert (steps[1]["seen"], steps[1]["rejected"]) == (11, 2)
 
 
 def test_a_filter_that_measures_nothing_stores_nothing(tmp_path: Path) -> None:
     run = make_run(tmp_path, [{"name": "duplicate"}], [*ROWS, {**ROWS[3], "triplet_id": digest("copy")}])
-    filter_triplets(run, None)
+    filter_triplets(run, tools())
     assert run.read_facts()["funnel"]["filters"][0]["reasons"] == {"same text": 1}
     assert not run.store.shards("score-duplicate")
 
@@ -216,15 +219,15 @@ def test_a_filter_that_measures_nothing_stores_nothing(tmp_path: Path) -> None:
 def test_verdicts_are_the_same_bytes_from_one_store_or_from_scratch(tmp_path: Path) -> None:
     stack = [LINT, {"name": "duplicate"}, SIMILARITY, AGREEMENT, {"name": "diversity", "always": 3}]
     fresh, grown = make_run(tmp_path / "fresh", stack, ROWS), make_run(tmp_path / "grown", stack, ROWS)
-    filter_triplets(make_run(tmp_path / "grown", stack[2:4], ROWS[:7]), Drawn())
-    filter_triplets(make_run(tmp_path / "grown", stack, ROWS), Drawn())
-    filter_triplets(fresh, Drawn())
+    filter_triplets(make_run(tmp_path / "grown", stack[2:4], ROWS[:7]), tools(Drawn()))
+    filter_triplets(make_run(tmp_path / "grown", stack, ROWS), tools(Drawn()))
+    filter_triplets(fresh, tools(Drawn()))
     assert fresh.verdicts.read_bytes() == grown.verdicts.read_bytes()
 
 
 def test_no_triplet_at_all_is_no_error(tmp_path: Path) -> None:
     run = make_run(tmp_path, [LINT, SIMILARITY, {"name": "diversity"}], [])
-    filter_triplets(run, None)
+    filter_triplets(run, tools())
     assert verdicts(run) == {}
     assert run.read_facts()["funnel"]["accepted"] == 0
 
@@ -232,8 +235,3 @@ def test_no_triplet_at_all_is_no_error(tmp_path: Path) -> None:
 def test_a_recipe_that_lists_a_filter_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="lint is listed twice; merge"):
         make_run(tmp_path, [LINT, LINT], ROWS)
-
-
-def test_a_filter_that_needs_an_encoder_says_so(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="'agreement' needs an encoder"):
-        filter_triplets(make_run(tmp_path, [AGREEMENT], ROWS), None)

@@ -1,0 +1,106 @@
+"""What a filter may use to measure a triplet, beside the triplet itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cirgen.prompts import Prompt
+from cirgen.schemas import Status
+
+
+class Embeddings(Protocol):
+    """Embeddings of one encoder, L2-normalised, each image and text encoded once and stored."""
+
+    identity: str
+    """Content hash of the encoder and of how it runs; a part of every score key that depends on it."""
+
+    def images(self, image_ids: Sequence[str]) -> NDArray[np.float32]:
+        """Return image embeddings [len(image_ids), d]."""
+        ...
+
+    def expect(self, texts: Iterable[str]) -> None:
+        """Encode and store those not seen before of all texts that `texts` will be asked for."""
+        ...
+
+    def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return the embeddings of texts that were expected [len(texts), d]."""
+        ...
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The pictures of a run, among which a query is searched."""
+
+    identity: str
+    """Hash of the pictures and their groups; a part of every score key that depends on it."""
+    image_ids: NDArray[np.bytes_]
+    """[N] sorted."""
+    groups: NDArray[np.bytes_]
+    """[N] near duplicates share one."""
+
+
+class Question(NamedTuple):
+    """What a model is asked about pictures."""
+
+    prompt: Prompt
+    rendered: str
+    image_ids: tuple[str, ...]
+
+
+class Belief(NamedTuple):
+    """How a model shares its belief among the answers to choose from."""
+
+    status: Status
+    error: str
+    shares: tuple[float, ...]
+    """One for each answer, sum 1; empty on failure."""
+    mass: float
+    """Probability that it answers with any of them, 0 to 1."""
+
+
+class Asker(Protocol):
+    """A generative model that answers questions about pictures of the run."""
+
+    identity: Mapping[str, Any]
+    """What of the model can change an answer; a part of every score key that depends on it."""
+
+    def choose(self, questions: Sequence[Question], options: Sequence[str]) -> list[Belief]:
+        """Return the model's belief among `options` for each question.
+
+        Raises:
+            UserError: its tokens cannot tell the options apart.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What the stage hands to a filter: what its class says that it needs."""
+
+    embeddings: tuple[Embeddings, ...] = ()
+    """Of each encoder that the filter names, of the run's where it names none."""
+    gallery: Gallery | None = None
+    asker: Asker | None = None
+
+    def encoder(self) -> Embeddings:
+        """Return the embeddings of the first encoder."""
+        if not self.embeddings:
+            raise ValueError("the filter measures embeddings and was given none")
+        return self.embeddings[0]
+
+    def images(self) -> Gallery:
+        """Return the gallery."""
+        if self.gallery is None:
+            raise ValueError("the filter searches a gallery and was given none")
+        return self.gallery
+
+    def model(self) -> Asker:
+        """Return the model to ask."""
+        if self.asker is None:
+            raise ValueError("the filter asks a model and was given none")
+        return self.asker

@@ -1,0 +1,87 @@
+"""What filters ask a generative model about triplets: texts, each written once and stored, and beliefs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from cirgen.backends.base import Backend, ImageReader, Request
+from cirgen.filters.tools import Belief, Question
+from cirgen.keys import digest, generation_key
+from cirgen.model_settings import Sampling
+from cirgen.prompts import Prompt
+from cirgen.run_folder import Run
+from cirgen.shards import write_rows
+from cirgen.stages.generate import Generation
+
+STAGE = "observe"
+
+PLAN = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("triplet_id", pa.string(), nullable=False),
+        pa.field("prompt", pa.string(), nullable=False),
+        pa.field("rendered", pa.string(), nullable=False),
+        pa.field("image_ids", pa.list_(pa.string()), nullable=False),
+    ]
+)
+"""Questions of one filter; triplets of one pair may share one."""
+
+SAMPLING = Sampling(max_new_tokens=96)
+"""Greedy: what a model observes is no matter of taste."""
+
+
+class RunAsker:
+    """A backend that answers questions about pictures of a run."""
+
+    def __init__(self, run: Run, backend: Backend, images: ImageReader) -> None:
+        self._run = run
+        self._backend = backend
+        self._images = images
+        self.identity: Mapping[str, Any] = backend.identity.key_part()
+
+    def key(self, question: Question) -> str:
+        """Return the key of the answer to a question."""
+        sampling = SAMPLING.model_dump(mode="json")
+        return generation_key(question.rendered, question.image_ids, self.identity, sampling, self._run.recipe.seed, 0)
+
+    def observe(self, questions: Iterable[tuple[str, Question]], plan: Path, label: str) -> None:
+        """Have every question answered and stored, and write which triplet's question has which key.
+
+        Args:
+            questions: triplet_id, and what is asked about it.
+            plan: where to write `PLAN`.
+            label: what the progress bar says.
+        """
+        prompts: dict[str, Prompt] = {}
+
+        def rows() -> Iterator[dict[str, Any]]:
+            for triplet_id, question in questions:
+                prompts[question.prompt.reference] = question.prompt
+                yield {
+                    "key": self.key(question),
+                    "triplet_id": triplet_id,
+                    "prompt": question.prompt.reference,
+                    "rendered": question.rendered,
+                    "image_ids": list(question.image_ids),
+                }
+
+        write_rows(plan, rows(), PLAN)
+        generation = Generation(self._run, STAGE, plan, SAMPLING, lambda row: tuple(row["image_ids"]))
+        generation.run([(prompt, self._backend) for prompt in prompts.values()], self._images, label)
+
+    def choose(self, questions: Sequence[Question], options: Sequence[str]) -> list[Belief]:
+        """Return the model's belief among `options` for each question, in order."""
+        requests = [
+            Request(digest(place), 0, question.rendered, question.image_ids, 0.0, 1.0, 0, 1)
+            for place, question in enumerate(questions)
+        ]
+        places = {request.key: place for place, request in enumerate(requests)}
+        found: dict[int, Belief] = {}
+        for choice in self._backend.choose(requests, options, self._images):
+            belief = Belief(choice.status, choice.error, choice.shares, choice.mass)
+            found[places[choice.request.key]] = belief
+        return [found[place] for place in range(len(questions))]
