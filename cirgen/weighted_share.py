@@ -2,7 +2,8 @@
 
 The interval is Korn and Graubard's (Survey Methodology 24, 1998): the exact binomial one (Clopper and Pearson) of as
 many independent rows as would leave the same doubt. That number comes from the linearised variance between clusters,
-is never above the number of rows, and shrinks where there are few clusters (Student's t). It holds at 0 and at 1 too.
+is never above what the weights leave of the number of rows (Kish 1965), and shrinks where there are few clusters
+(Student's t). At 0 and 1, rows tell nothing of how alike they are, and only weights and clusters lower it.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def _independent_rows(
     of_stratum = np.bincount(strata, weights=weights * hits) / np.maximum(np.bincount(strata, weights=weights), 1e-300)
     deviations = np.bincount(numbers, weights=weights * (hits - of_stratum[strata])) / weights.sum()
     variance = float((deviations**2).sum()) * groups / (groups - 1)
-    by_cluster = np.bincount(numbers, weights=weights)
-    rows = share * (1 - share) / variance if variance > 0 else by_cluster.sum() ** 2 / (by_cluster**2).sum()
+    most = float(weights.sum() ** 2 / (weights**2).sum())
+    rows = min(share * (1 - share) / variance, most) if variance > 0 else most
     few = (stdtrit(count - 1, 1 - LEVEL / 2) / stdtrit(freedom, 1 - LEVEL / 2)) ** 2
-    return float(min(rows, count) * min(few, 1.0))
+    return float(rows * min(few, 1.0))

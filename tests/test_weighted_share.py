@@ -67,7 +67,7 @@ def test_no_row_and_one_cluster_say_nothing() -> None:
     assert weighted_share(np.ones(9, bool), np.ones(9), np.zeros(9, np.int64))[1:] == (0.0, 1.0)
 
 
-@pytest.mark.parametrize("share", [0.5, 0.9])
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.97])
 def test_the_interval_holds_as_often_as_it_says_in_a_stratified_sample_of_clusters(share: float) -> None:
     rng = np.random.default_rng(0)
     held = 0

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cirgen.captions import captions
+from cirgen.publish.places import public_fields
 from cirgen.run_folder import Run
 from cirgen.store import quoted
 
@@ -20,6 +21,7 @@ class FilterCount:
 
     name: str
     settings: dict[str, Any]
+    """Those that are set, without paths of this machine."""
     seen: int
     reasons: dict[str, int]
     """Reason to how often, most frequent first."""
@@ -113,13 +115,18 @@ def accepted_count(run: Run) -> int:
 
 def _filters(run: Run, seen: int, reasons: dict[str, int]) -> Iterable[FilterCount]:
     for settings in run.recipe.filter:
-        fields = settings.model_dump(mode="json", exclude_none=True)  # none is a bound that is not set
+        fields = public_fields(settings.model_dump(mode="json", exclude_none=True))  # none: a bound that is not set
         name = str(fields.pop("name"))
         prefix = f"{name}: "
         own = {reason.removeprefix(prefix): n for reason, n in reasons.items() if reason.startswith(prefix)}
-        one = FilterCount(name, fields, seen, own)
+        one = FilterCount(name, {key: _said(value) for key, value in fields.items()}, seen, own)
         yield one
         seen = one.passed
+
+
+def _said(value: Any) -> Any:
+    """Return a value as a reader takes it in: settings of their own in words."""
+    return " ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, Mapping) else value
 
 
 def _captioned(run: Run, connection: duckdb.DuckDBPyConnection) -> int | None:

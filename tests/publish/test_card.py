@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -145,3 +146,14 @@ def test_a_licence_is_one_line_of_text_wherever_it_stands(run: Run) -> None:
     assert "<script>" not in body.split("```")[0] and "\\<script\\>" in body
     front = read_yaml(card.split("---\n")[1]).data
     assert re.fullmatch(r"[a-z0-9.+-]+", front["license_name"])
+
+
+def test_a_card_names_the_labels_of_a_fit_and_not_where_they_lie(run: Run) -> None:
+    rows = [row for row in pq.read_table(run.triplets).to_pylist() if row["status"] == "ok"]
+    labels = run.folder / "mine" / "labels.parquet"
+    labels.parent.mkdir()
+    columns = {name: [row[name] for row in rows] for name in ("reference_id", "text", "target_id")}
+    pq.write_table(pa.table({**columns, "good": [number % 3 > 0 for number in range(len(rows))]}), labels)
+    card = _card(run, filter=[{"name": "similarity", "lower_fit": {"labels": str(labels), "keep": 0.9}}])
+    assert "= labels labels.parquet keep 0.9 estimate point |" in card
+    assert str(run.folder) not in card
