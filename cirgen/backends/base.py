@@ -91,6 +91,19 @@ class Choice:
     """Probability that the answer begins as any of them, 0 to 1: near 0 the model does not follow the prompt."""
 
 
+@dataclass(frozen=True)
+class Likelihood:
+    """How probable a model holds it that it would answer with a given text."""
+
+    request: Request
+    status: Status
+    error: str
+    log_likelihood: float
+    """Natural logarithm of the probability of the whole text and its end, at most 0; 0 on failure."""
+    tokens: int
+    """Of the text, its end included; 0 on failure."""
+
+
 class Backend(ABC):
     """Runs one model."""
 
@@ -113,4 +126,11 @@ class Backend(ABC):
 
         Raises:
             UserError: the model's tokens cannot tell the options apart.
+        """
+
+    @abstractmethod
+    def likelihood(self, requests: Iterable[tuple[Request, str]], images: ImageReader) -> Iterator[Likelihood]:
+        """Yield, for every request and text, how probable that answer is, in any order.
+
+        It depends on request and text alone, never on what runs beside them or on any setting of speed.
         """

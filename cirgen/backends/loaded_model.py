@@ -98,12 +98,21 @@ class LoadedModel:
         with_images = {"images": list(pictures)} if requests[0].image_ids else {}
         return dict(self.processor(text=texts, **with_images, padding=True, return_tensors="pt"))
 
-    def generate(self, inputs: Mapping[str, torch.Tensor], max_new_tokens: int, **options: Any) -> Any:
-        """Decode greedily; `options` are those of transformers' `generate`."""
-        on_device = {
+    def _on_device(self, inputs: Mapping[str, torch.Tensor]) -> Tensors:
+        return {
             name: value.to(self.device, self.model.dtype if value.is_floating_point() else None)
             for name, value in inputs.items()
         }
+
+    def forward(self, inputs: Mapping[str, torch.Tensor], last: int) -> torch.Tensor:
+        """Return float32 logits [B, last, vocabulary] of the last places of rows that are padded on the right."""
+        with torch.inference_mode():
+            output = self.model(**self._on_device(inputs), logits_to_keep=last, use_cache=False)
+        logits: torch.Tensor = output.logits[:, -last:].float().cpu()
+        return logits
+
+    def generate(self, inputs: Mapping[str, torch.Tensor], max_new_tokens: int, **options: Any) -> Any:
+        """Decode greedily; `options` are those of transformers' `generate`."""
         config = GenerationConfig(
             do_sample=False,
             num_beams=1,
@@ -112,7 +121,7 @@ class LoadedModel:
             pad_token_id=self.pad_token,
         )
         with torch.inference_mode():
-            return self.model.generate(**on_device, generation_config=config, **options)
+            return self.model.generate(**self._on_device(inputs), generation_config=config, **options)
 
     def free_memory(self) -> None:
         """Give back what the device's allocator holds without need."""

@@ -33,3 +33,11 @@ class TemplateBackend(Backend):
     ) -> NoReturn:
         """Refuse: a template believes nothing."""
         raise TypeError("a template has no probabilities")
+
+    def likelihood(
+        self,
+        requests: Iterable[tuple[Request, str]],  # noqa: ARG002
+        images: ImageReader,  # noqa: ARG002
+    ) -> NoReturn:
+        """Refuse: a template believes nothing."""
+        raise TypeError("a template has no probabilities")

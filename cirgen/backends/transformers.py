@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import torch
 from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
-from cirgen.backends.base import Backend, Choice, ImageReader, Request, Result
+from cirgen.backends.base import Backend, Choice, ImageReader, Likelihood, Request, Result
 from cirgen.backends.choosing import Chooser
+from cirgen.backends.likelihoods import Reader
 from cirgen.backends.loaded_model import LoadedModel, Tensors
 from cirgen.backends.sampling import SeededGumbel
 from cirgen.keys import digest
@@ -43,6 +44,10 @@ class TransformersBackend(Backend):
     def choose(self, requests: Iterable[Request], options: Sequence[str], images: ImageReader) -> Iterator[Choice]:
         """Yield one choice per request; see `Backend.choose`."""
         return Chooser(self._loaded, options).run(requests, images)
+
+    def likelihood(self, requests: Iterable[tuple[Request, str]], images: ImageReader) -> Iterator[Likelihood]:
+        """Yield one likelihood per request and text; see `Backend.likelihood`."""
+        return Reader(self._loaded).run(requests, images)
 
     def generate(self, requests: Iterable[Request], images: ImageReader) -> Iterator[Result]:
         """Yield one result per request; see `Backend.generate`."""

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cirgen.backends.base import Choice, Request
-from cirgen.backends.choosing import ROWS
 from cirgen.backends.options import option_tokens, padded, shares
+from cirgen.backends.passes import ROWS
 from cirgen.backends.template import TemplateBackend
 from cirgen.backends.transformers import TransformersBackend
 from cirgen.errors import UserError
 from cirgen.keys import digest
-from cirgen.prompts import load_prompt
 from cirgen.model_settings import Model
+from cirgen.prompts import load_prompt
 from cirgen.resources import local_path
 
 FILES = sorted(local_path("cirgen:images").glob("*.png"))[:5]

@@ -16,8 +16,8 @@ from cirgen.backends.transformers import TransformersBackend
 from cirgen.errors import UserError
 from cirgen.keys import digest
 from cirgen.model_files import content_hash, find_model
-from cirgen.prompts import load_prompt
 from cirgen.model_settings import Model
+from cirgen.prompts import load_prompt
 from cirgen.resources import local_path
 
 pytestmark = pytest.mark.integration

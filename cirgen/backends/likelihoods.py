@@ -1,0 +1,92 @@
+"""How probable a model holds given answers: one forward pass over question and answer, nothing generated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import torch
+
+from cirgen.backends.base import ImageReader, Likelihood, Request
+from cirgen.backends.loaded_model import LoadedModel, Tensors
+from cirgen.backends.passes import Encoded, Failed, guarded, passes
+
+LENGTH_STEP = 16
+"""Answers are padded to a multiple of so many tokens."""
+
+ANSWER = "answer"
+"""The answer's tokens beside the model's inputs: -1 where the answer has ended, -2 after that."""
+_END, _PADDING = -1, -2
+
+
+class _Asked(NamedTuple):
+    request: Request
+    tokens: int
+
+
+class Reader:
+    """Reads answers with the eyes of one model.
+
+    Rows are padded on the right, where no token before it sees the padding: the positions are those of the row alone,
+    in every architecture.
+    """
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self._loaded = loaded
+
+    def run(self, requests: Iterable[tuple[Request, str]], images: ImageReader) -> Iterator[Likelihood]:
+        """Yield one likelihood per request and text."""
+        unread: list[Likelihood] = []
+        for questions in passes(self._encoded(requests, images, unread)):
+            yield from self._drained(unread)
+            for found in guarded(questions, self._read, self._loaded.free_memory):
+                if isinstance(found, Failed):
+                    yield Likelihood(found.asked.request, found.status, found.error, 0.0, 0)
+                else:
+                    asked, value = found
+                    yield Likelihood(asked.request, "ok", "", value, asked.tokens)
+        yield from self._drained(unread)
+
+    @staticmethod
+    def _drained(unread: list[Likelihood]) -> Iterator[Likelihood]:
+        while unread:
+            yield unread.pop()
+
+    def _encoded(
+        self, requests: Iterable[tuple[Request, str]], images: ImageReader, unread: list[Likelihood]
+    ) -> Iterator[Encoded[_Asked]]:
+        for request, text in requests:
+            pictures = self._loaded.open(request, images)
+            if isinstance(pictures, OSError):
+                unread.append(Likelihood(request, "image_error", str(pictures), 0.0, 0))
+                continue
+            answer = self._loaded.processor.tokenizer.encode(text, add_special_tokens=False)
+            inputs = self._loaded.encode([request], [pictures])
+            yield Encoded(_Asked(request, len(answer) + 1), self._with_answer(inputs, answer))
+
+    def _with_answer(self, inputs: Tensors, answer: list[int]) -> Tensors:
+        """Append an answer to the question, filled up on the right."""
+        length = -(-(len(answer) + 1) // LENGTH_STEP) * LENGTH_STEP
+        padding = length - len(answer) - 1
+        question = inputs["input_ids"].shape
+        appended = {
+            "input_ids": [*answer, *[self._loaded.pad_token] * (padding + 1)],
+            "attention_mask": [1] * len(answer) + [0] * (padding + 1),
+        }
+        longer = {
+            name: torch.cat([value, torch.tensor([appended.get(name, [0] * length)], dtype=value.dtype)], dim=1)
+            if value.shape == question
+            else value
+            for name, value in inputs.items()
+        }
+        return {**longer, ANSWER: torch.tensor([[*answer, _END, *[_PADDING] * padding]])}
+
+    def _read(self, inputs: Tensors) -> list[float]:
+        """Return the log-likelihood of every row's answer."""
+        answer = inputs.pop(ANSWER)
+        logits = self._loaded.forward(inputs, answer.shape[1] + 1)[:, :-1]
+        chances = logits.double().log_softmax(dim=-1)
+        told = chances.gather(2, answer.clamp(min=0)[..., None])[..., 0]
+        ends = chances[:, :, self._loaded.stop_tokens].logsumexp(dim=-1)
+        values = torch.where(answer == _END, ends, torch.where(answer == _PADDING, 0.0, told))
+        return [float(value) for value in values.sum(dim=1)]
