@@ -133,11 +133,26 @@ class CorpusPictures:
         Raises:
             UserError: the corpus, or the folder of originals, does not have it.
         """
-        place = int(np.searchsorted(self._ids, image_id.encode()))
-        if place == len(self._ids) or self._ids[place] != image_id.encode():
+        return decode(self.read(image_id)).image
+
+    def has(self, image_id: str) -> bool:
+        """Return whether the corpus lists a picture."""
+        place = self._place(image_id)
+        return place < len(self._ids) and bool(self._ids[place] == image_id.encode())
+
+    def read(self, image_id: str) -> bytes:
+        """Return the bytes of a picture's file.
+
+        Raises:
+            UserError: the corpus, or the folder of originals, does not have it.
+        """
+        if not self.has(image_id):
             raise UserError(f"The corpus has no image {image_id}; it was cut or changed after export.")
-        row: Mapping[str, Any] = self.table[int(self._order[place])]
-        return decode(_content(row["image"]) if self._originals is None else self._originals.read(row)).image
+        row: Mapping[str, Any] = self.table[int(self._order[self._place(image_id)])]
+        return _content(row["image"]) if self._originals is None else self._originals.read(row)
+
+    def _place(self, image_id: str) -> int:
+        return int(np.searchsorted(self._ids, image_id.encode()))
 
 
 def _without_images(alias: Mapping[str, str]) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cirgen.intervals import wilson
+
 RESAMPLES = 1000
-_Z = 1.959964  # 97.5 % quantile of the normal distribution
 
 
 class Share(NamedTuple):
@@ -36,7 +36,7 @@ def share(hits: Sequence[bool], clusters: Sequence[Hashable], seed: int = 0) -> 
     found = np.bincount(of_row, weights=np.array(hits, dtype=float)).astype(float)
     mean = float(found.sum() / sizes.sum())
     if mean in (0.0, 1.0):
-        low, high = _wilson(mean, len(sizes))
+        low, high = wilson(mean, len(sizes))
     else:
         low, high = _bootstrap(found, sizes, seed)
     return Share(mean, low, high, len(hits), len(sizes))
@@ -58,10 +58,3 @@ def _bootstrap(found: NDArray[np.float64], sizes: NDArray[np.float64], seed: int
     shares = [found[draw].sum() / sizes[draw].sum() for draw in resamples(len(sizes), seed)]
     low, high = np.percentile(shares, (2.5, 97.5))
     return float(low), float(high)
-
-
-def _wilson(mean: float, number: int) -> tuple[float, float]:
-    """Wilson's score interval of a proportion (Wilson 1927, eq. for the two roots)."""
-    spread = _Z * sqrt(mean * (1 - mean) / number + _Z**2 / (4 * number**2))
-    middle, scale = mean + _Z**2 / (2 * number), 1 + _Z**2 / number
-    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)

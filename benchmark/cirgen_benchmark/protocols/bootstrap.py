@@ -8,18 +8,17 @@ a reference, add to the doubt. Where all queries agree (0 or 100 %) an interval 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from cirgen.errors import UserError
+from cirgen.intervals import resamples
 from cirgen_benchmark.protocols.figures import Figure, Floats
 
 DRAWS = 2_000
 LEVELS = (2.5, 97.5)
-_CHUNK = 250
-"""Draws made at once: 8 MB for 4,181 queries."""
 
 
 class Interval(NamedTuple):
@@ -91,11 +90,3 @@ def _part_means(values: Floats, rng: np.random.Generator, draws: int) -> Floats:
     found = [(drawn @ sums, drawn @ counts) for drawn in resamples(len(values), rng, draws)]
     totals, numbers = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return np.asarray(np.divide(totals, numbers, out=np.full_like(totals, np.nan), where=numbers > 0))
-
-
-def resamples(size: int, rng: np.random.Generator, draws: int) -> Iterator[Floats]:
-    """Yield how often each of some rows is drawn [up to _CHUNK, size], with replacement."""
-    for start in range(0, draws, _CHUNK):
-        number = min(_CHUNK, draws - start)
-        drawn = rng.integers(size, size=(number, size)) + size * np.arange(number)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=number * size).reshape(number, size).astype(np.float64)

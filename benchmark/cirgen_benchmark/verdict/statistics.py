@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
-from cirgen_benchmark.protocols.bootstrap import resamples
+from cirgen.intervals import resamples
 
 DRAWS = 10_000
 LEVEL = 0.05

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -53,6 +53,11 @@ class PngImages(PixelImages):
     def open(self, image_id: str) -> Image.Image:
         """Decode one picture."""
         return Image.open(io.BytesIO(self._pngs[image_id])).convert("RGB")
+
+    @property
+    def files(self) -> Mapping[str, bytes]:
+        """The file of every picture, by image id."""
+        return self._pngs
 
 
 @dataclass(frozen=True)
