@@ -11,7 +11,21 @@ from typing import Annotated
 import typer
 
 from cirgen import __version__
-from cirgen.cli import audit, bench, presets, preview, prompts, recipes, report, retry, run, score, status, validate
+from cirgen.cli import (
+    audit,
+    bench,
+    presets,
+    preview,
+    prompts,
+    recipes,
+    report,
+    retry,
+    review,
+    run,
+    score,
+    status,
+    validate,
+)
 from cirgen.errors import UserError
 from cirgen.world.cli import app as world
 
@@ -41,6 +55,7 @@ for command in (
     status.status,
     retry.retry,
     report.report,
+    review.review,
     audit.audit,
     score.score,
     bench.bench,
