@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,12 @@ import pyarrow as pa
 
 from cirgen.filters.base import Filter
 from cirgen.filters.registry import FILTERS
-from cirgen.filters.tools import Embeddings, Tools
+from cirgen.filters.tools import Embeddings, Gallery, Tools
 from cirgen.keys import digest, draw
 from cirgen.recipe import Recipe
 from cirgen.schemas import TRIPLET
+
+ENDS = ("reference_id", "target_id")
 
 
 def make_filter(name: str, **settings: Any) -> Filter:
@@ -53,10 +55,23 @@ def triplets(*rows: dict[str, Any] | str) -> list[dict[str, Any]]:
 def decide(part: Filter, rows: Sequence[dict[str, Any]], embeddings: Embeddings | None = None) -> list[str]:
     """Score and decide, as the stage does."""
     batch = pa.RecordBatch.from_pylist(list(rows), schema=TRIPLET)
-    scores = [score.values for score in part.score(batch, Tools((embeddings,) if embeddings else ()))]
+    scores = [score.values for score in part.score(batch, tools_of(rows, embeddings))]
     columns = {name: batch.column(name) for name in ("triplet_id", *part.decides_on)}
     measured = {name: pa.array([row[name] for row in scores], pa.float64()) for name in (scores or [{}])[0]}
     return part.decide(pa.Table.from_pydict(columns | measured))
+
+
+def tools_of(rows: Sequence[dict[str, Any]], embeddings: Embeddings | None) -> Tools:
+    """Return tools with a gallery of every picture that rows name, and nine more."""
+    more = {str(10 * number) for number in range(1, 10)}
+    return Tools((embeddings,) if embeddings else (), gallery(more | {row[end] for row in rows for end in ENDS}))
+
+
+def gallery(image_ids: Iterable[str], groups: Mapping[str, str] | None = None) -> Gallery:
+    """Return a gallery in which pictures are their own group, where nothing else is said."""
+    ids = sorted(image_ids)
+    names = [(groups or {}).get(image_id, image_id) for image_id in ids]
+    return Gallery("gallery", np.asarray(ids, dtype="S64"), np.asarray(names, dtype="S64"))
 
 
 def reason(part: Filter, text: str = "", **fields: Any) -> str:

@@ -63,6 +63,8 @@ class Filter(ABC):
     """False for a `Rule`: nothing is scored, nothing stored."""
     score_notes: ClassVar[Mapping[str, ScoreNote]] = {}
     """Every name that `score` gives a value, and what it says; empty for a `Rule`."""
+    mark_notes: Mapping[str, ScoreNote] = {}
+    """Every name that `marks` gives a value with these settings, and what it says."""
     depends_on: ClassVar[tuple[str, ...]] = ()
     """Columns that `score` reads beside text and image ids, e.g. captions; a part of the score key."""
     decides_on: tuple[str, ...] = tuple(TRIPLET.names)
@@ -107,6 +109,13 @@ class Filter(ABC):
         triplets that every earlier filter accepted, sorted by triplet_id; the answer must not depend on that order.
         Reasons are short words without figures, so that they can be counted.
         """
+
+    def marks(self, triplets: pa.Table) -> dict[str, list[float]]:  # noqa: ARG002
+        """Return what settings make of the scores, by name one value per row; published beside them, never stored.
+
+        `triplets` is what `decide` sees; so it is as pure.
+        """
+        return {}
 
 
 class Rule(Filter):

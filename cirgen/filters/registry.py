@@ -8,7 +8,21 @@ from cirgen.filters.diversity import Diversity
 from cirgen.filters.duplicate import Duplicate
 from cirgen.filters.lint import Lint
 from cirgen.filters.reference_leak import ReferenceLeak
+from cirgen.filters.shortcut import Shortcut
 from cirgen.filters.similarity import Similarity
+from cirgen.filters.target_leak import TargetLeak
+from cirgen.filters.too_broad import TooBroad
 from cirgen.registry import Registry
 
-FILTERS: Registry[Filter] = Registry("name", Lint, Duplicate, Similarity, ReferenceLeak, Agreement, Diversity)
+FILTERS: Registry[Filter] = Registry(
+    "name",
+    Lint,
+    Duplicate,
+    Similarity,
+    ReferenceLeak,
+    TargetLeak,
+    Agreement,
+    Shortcut,
+    TooBroad,
+    Diversity,
+)

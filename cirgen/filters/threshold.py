@@ -91,6 +91,10 @@ class BoundedFilter(Filter):
         """Return which rows [N] pass whatever the bounds are."""
         return np.zeros(triplets.num_rows, dtype=np.bool_)
 
+    def scores(self, bound: Bound, triplets: pa.Table) -> NDArray[np.float64]:
+        """Return what a bound is held to [N]: its score, where a filter has nothing to say about it."""
+        return np.asarray(triplets.column(bound.score), dtype=np.float64)
+
     def decide(self, triplets: pa.Table) -> list[str]:
         """Return the reason of the first bound that each row breaks, '' for none; a score at a bound passes."""
         found = np.full(triplets.num_rows, "", dtype=object)
@@ -98,7 +102,7 @@ class BoundedFilter(Filter):
         for bound in reversed(self.bounds):
             cutoff = cutoffs[bound.option]
             if cutoff is not None:
-                scores = _scores(bound, triplets)
+                scores = self.scores(bound, triplets)
                 found[scores < cutoff if bound.least else scores > cutoff] = bound.reason
         found[self.spared(triplets)] = ""
         return [str(reason) for reason in found]
@@ -116,7 +120,7 @@ class BoundedFilter(Filter):
             if bound.option in curves:
                 found[bound.option] = curves[bound.option].threshold
             elif percent is not None and triplets.num_rows:
-                found[bound.option] = float(np.percentile(_scores(bound, triplets), percent))
+                found[bound.option] = float(np.percentile(self.scores(bound, triplets), percent))
             else:
                 found[bound.option] = getattr(self.settings, bound.option)
         return found
@@ -135,14 +139,10 @@ class BoundedFilter(Filter):
         found = {}
         for bound in bounds:
             labels = read_labels(fits[bound.option].labels)
-            labelled = _labelled(labels, triplets, np.where(spared, _passing(bound), _scores(bound, triplets)))
+            labelled = _labelled(labels, triplets, np.where(spared, _passing(bound), self.scores(bound, triplets)))
             place = f"{name}.{bound.option}{FIT_SUFFIX}"
             found[bound.option] = fit_curve(fits[bound.option], labels, labelled, bound.least, place)
         return found
-
-
-def _scores(bound: Bound, triplets: pa.Table) -> NDArray[np.float64]:
-    return np.asarray(triplets.column(bound.score), dtype=np.float64)
 
 
 def _passing(bound: Bound) -> float:

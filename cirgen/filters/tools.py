@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -42,6 +43,23 @@ class Gallery:
     """[N] sorted."""
     groups: NDArray[np.bytes_]
     """[N] near duplicates share one."""
+
+    @cached_property
+    def group_numbers(self) -> NDArray[np.int64]:
+        """Return a number for each picture's group [N]."""
+        return np.unique(self.groups, return_inverse=True)[1].astype(np.int64)
+
+    def rows(self, image_ids: Sequence[str]) -> NDArray[np.int64]:
+        """Return where some pictures are [len(image_ids)].
+
+        Raises:
+            KeyError: one of them is not in the gallery.
+        """
+        asked = np.asarray(image_ids, dtype=self.image_ids.dtype)
+        found = np.minimum(np.searchsorted(self.image_ids, asked), len(self.image_ids) - 1)
+        if (self.image_ids[found] != asked).any():
+            raise KeyError(image_ids[int(np.argmax(self.image_ids[found] != asked))])
+        return found.astype(np.int64)
 
 
 class Question(NamedTuple):

@@ -107,11 +107,12 @@ def score_rows(run: Run, scores: Mapping[str, str]) -> list[ScoreRow]:
         run: the run.
         scores: column to `filter.score`.
     """
-    notes = {getattr(settings, FILTERS.tag): FILTERS.build(settings).score_notes for settings in run.recipe.filter}
-    parts = {column: name.partition(".") for column, name in scores.items()}
+    parts = {getattr(settings, FILTERS.tag): FILTERS.build(settings) for settings in run.recipe.filter}
+    notes = {name: {**part.score_notes, **part.mark_notes} for name, part in parts.items()}
+    names = {column: name.partition(".") for column, name in scores.items()}
     return [
         ScoreRow(column, name, notes.get(name, {}).get(score, _NOT_DESCRIBED))
-        for column, (name, _, score) in parts.items()
+        for column, (name, _, score) in names.items()
     ]
 
 

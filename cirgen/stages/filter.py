@@ -8,7 +8,7 @@ rows that an earlier filter now lets through for the first time.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from cirgen.stages.ask import RunAsker
 from cirgen.store import quoted, stream
 
 _KEYS = pa.schema([pa.field("triplet_id", pa.string()), pa.field("key", pa.string())])
+_MARKS = pa.schema([pa.field("triplet_id", pa.string()), pa.field("marks", pa.map_(pa.string(), pa.float64()))])
 _REASONS = pa.schema([pa.field("triplet_id", pa.string()), pa.field("reason", pa.string())])
 NOT_SCORED = "not scored"
 
@@ -98,6 +99,7 @@ class _Step:
     def run(self) -> dict[str, Any]:
         """Score, decide and reject; return the filter's line of the funnel."""
         seen = _count(self._connection, "reason = ''")
+        self._connection.execute(f"CREATE TABLE {_marks(self._name)} (triplet_id VARCHAR, marks MAP(VARCHAR, DOUBLE))")
         scored = self._score() if self._part.measures else 0
         rejected = self._decide()
         if self._part.measures:
@@ -113,7 +115,16 @@ class _Step:
             return {}
         triplets = pa.Table.from_batches(batches)
         ids = triplets.column("triplet_id").to_pylist()
+        self._mark(ids, self._part.marks(triplets))
         return {row: reason for row, reason in zip(ids, self._part.decide(triplets), strict=True) if reason}
+
+    def _mark(self, ids: Sequence[str], marks: Mapping[str, Sequence[float]]) -> None:
+        rows = [
+            {"triplet_id": row, "marks": list(zip(marks, values, strict=True))}
+            for row, *values in zip(ids, *marks.values(), strict=True)
+        ]
+        with _visible(self._connection, "marked", pa.Table.from_pylist(rows if marks else [], schema=_MARKS)):
+            self._connection.execute(f"INSERT INTO {_marks(self._name)} SELECT triplet_id, marks FROM marked")
 
     def _accepted(self, columns: str = "t.*") -> Iterator[pa.RecordBatch]:
         return stream(
@@ -286,6 +297,11 @@ def _keys(name: str) -> str:
     return f"keys_{name}"
 
 
+def _marks(name: str) -> str:
+    """Name the table (triplet_id, marks) of one filter."""
+    return f"marks_{name}"
+
+
 @contextmanager
 def _visible(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> Iterator[None]:
     """Let SQL see an Arrow table under a name."""
@@ -307,18 +323,24 @@ def _spread(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _verdicts(
-    run: Run, connection: duckdb.DuckDBPyConnection, filters: Iterable[tuple[str, Filter]]
+    run: Run, connection: duckdb.DuckDBPyConnection, filters: Sequence[tuple[str, Filter]]
 ) -> Iterator[dict[str, Any]]:
     """Yield every triplet's verdict (`schemas.VERDICT`) with all scores that were read for it."""
     names = [name for name, part in filters if part.measures]
+    marked = [name for name, part in filters if part.mark_notes]
     columns = "".join(f", c_{name}.scores AS {name}" for name in names)
+    columns += "".join(f", m_{name}.marks AS marks_{name}" for name in marked)
     joins = " ".join(
         f"LEFT JOIN {_keys(name)} AS k_{name} ON k_{name}.triplet_id = v.triplet_id "
         f"LEFT JOIN {run.store.current(connection, f'score-{name}')} AS c_{name} ON c_{name}.key = k_{name}.key"
         for name in names
     )
+    joins += " ".join(
+        f" LEFT JOIN {_marks(name)} AS m_{name} ON m_{name}.triplet_id = v.triplet_id" for name in marked
+    )
     query = f"SELECT v.triplet_id, v.reason{columns} FROM verdicts AS v {joins} ORDER BY v.triplet_id"
     for batch in distinct(stream(connection, query), "triplet_id"):
         for row in batch.to_pylist():
             scores = {f"{name}.{score}": value for name in names for score, value in row[name] or ()}
+            scores |= {f"{name}.{mark}": value for name in marked for mark, value in row[f"marks_{name}"] or ()}
             yield {"triplet_id": row["triplet_id"], "reason": row["reason"], "scores": scores}

@@ -379,6 +379,10 @@ def test_every_bound_of_every_filter_can_be_fitted(tmp_path: Path, name: str, op
         for number, row in enumerate(rows):
             row["text"] = " ".join(f"word{letter}" for letter in "abcdefgh") + f" {number}"
             row["reference_caption"] = " ".join(f"word{letter}" for letter in "abcdefgh"[: 3 + number % 6])
+    if name == "target_leak":
+        for number, row in enumerate(rows):
+            row["text"] = " ".join(f"word{letter}" for letter in "abcdefgh"[: 3 + number % 6]) + f" {number}"
+            row["target_caption"] = " ".join(f"word{letter}" for letter in "abcdefgh")
     write(tmp_path / "labels.parquet", [label(row, number % 4 < 3) for number, row in enumerate(rows)])
     reasons = decide(part, rows, Plane())
     assert score in part.score_notes

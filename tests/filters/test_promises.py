@@ -58,11 +58,20 @@ BOUNDS: dict[tuple[str, str], tuple[Any, bool]] = {
     ("agreement", "min_target_percentile"): (PERCENT, False),
     ("agreement", "min_margin"): (SHARE, False),
     ("agreement", "min_margin_percentile"): (PERCENT, False),
+    ("target_leak", "max_share"): (SHARE, True),
+    ("target_leak", "max_share_percentile"): (PERCENT, True),
+    ("target_leak", "free_words"): (st.integers(0, 4), True),
+    ("shortcut", "min_text_rank"): (st.integers(1, 12), False),
+    ("shortcut", "min_text_rank_percentile"): (PERCENT, False),
+    ("shortcut", "min_image_rank"): (st.integers(1, 12), False),
+    ("shortcut", "min_image_rank_percentile"): (PERCENT, False),
+    ("too_broad", "max_rivals"): (st.integers(0, 9), True),
+    ("too_broad", "max_rivals_percentile"): (PERCENT, True),
     ("diversity", "max_share"): (SHARE, True),
     ("diversity", "always"): (st.integers(1, 9), True),
 }
 """Every threshold, values to try, and whether a larger one is looser."""
-NEEDED = {"reference_leak": {"max_share": 0.2}}
+NEEDED = {"reference_leak": {"max_share": 0.2}, "target_leak": {"max_share": 0.2}}
 TIGHT: dict[str, dict[str, Any]] = {
     "lint": {"min_words": 3},
     "duplicate": {"near": 0.8, "per_pair": 2, "targets_per_text": 1},
@@ -70,6 +79,9 @@ TIGHT: dict[str, dict[str, Any]] = {
     "reference_leak": {"max_share": 0.2, "free_words": 0},
     "agreement": {"min_target_percentile": 40, "min_margin": 0.1},
     "diversity": {"max_share": 0.1, "always": 1},
+    "target_leak": {"max_share": 0.3, "free_words": 0},
+    "shortcut": {"min_text_rank": 4, "min_image_rank_percentile": 40},
+    "too_broad": {"max_rivals": 2},
 }
 
 
@@ -89,6 +101,9 @@ def test_every_filter_and_every_threshold_is_tried_here() -> None:
     assert named - fits - set(BOUNDS) == {
         ("lint", "allow"),
         ("lint", "language"),
+        ("shortcut", "encoders"),
+        ("shortcut", "action"),
+        ("too_broad", "encoders"),
         *((name, "name") for name in FILTERS.names),
     }
 
@@ -126,6 +141,7 @@ def test_loosening_a_threshold_never_rejects_another_row(name: str, option: str,
 def test_every_filter_can_reject() -> None:
     rows = triplets(*({"text": text, "reference_id": "0", "target_id": "10"} for text in [*TEXTS, *TEXTS]))
     for number, row in enumerate(rows):
-        row.update(similarity=number / 20, target_id=str(10 * number), reference_caption=CAPTIONS[1])
+        row.update(similarity=number / 20, target_id=str(10 * number))
+        row.update(reference_caption=CAPTIONS[1], target_caption=CAPTIONS[3])
     for name in FILTERS.names:
         assert any(decide(make_filter(name, **TIGHT[name]), rows, Plane())), name

@@ -6,18 +6,23 @@ import pyarrow as pa
 import pytest
 
 from cirgen.filters.registry import FILTERS
-from cirgen.filters.tools import Tools
 from cirgen.schemas import TRIPLET
-from deciding import Plane, make_filter, triplets
+from deciding import Plane, make_filter, tools_of, triplets
 
 NEEDED = {"similarity": {"upper": 0.9}, "reference_leak": {"max_share": 0.5}, "agreement": {"min_target": 0.1}}
+NEEDED |= {
+    "shortcut": {"min_text_rank": 11},
+    "too_broad": {"max_rivals": 9},
+    "target_leak": {"max_share": 0.8},
+}
 
 
 @pytest.mark.parametrize("name", FILTERS.names)
 def test_a_filter_explains_every_score_that_it_gives_and_no_other(name: str) -> None:
     part = make_filter(name, **NEEDED.get(name, {}))
-    batch = pa.RecordBatch.from_pylist(triplets("make the shirt blue"), schema=TRIPLET)
-    [score] = part.score(batch, Tools((Plane(),)))
+    rows = triplets("make the shirt blue")
+    batch = pa.RecordBatch.from_pylist(rows, schema=TRIPLET)
+    [score] = part.score(batch, tools_of(rows, Plane()))
     assert set(part.score_notes) == set(score.values)
     assert bool(part.score_notes) == part.measures
     assert all(note.meaning and note.values for note in part.score_notes.values())
@@ -27,5 +32,5 @@ def test_a_filter_explains_every_score_that_it_gives_and_no_other(name: str) -> 
 def test_what_decides_is_named_as_the_recipe_names_it(name: str) -> None:
     part = make_filter(name, **NEEDED.get(name, {}))
     said = " ".join(note.rejects for note in part.score_notes.values())
-    settings = {word for word in said.split("`")[1::2]} - {"leaked"}
+    settings = {word for word in said.split("`")[1::2]} - set(part.score_notes)
     assert settings <= set(part.Settings.model_fields)

@@ -20,6 +20,7 @@ from cirgen.schemas import TRIPLET, VERDICT
 from cirgen.shards import write_rows
 from cirgen.stages.filter import filter_triplets
 from cirgen.store import Store
+from deciding import gallery
 
 LINT = {"name": "lint", "min_words": 3}
 SIMILARITY = {"name": "similarity", "upper": 0.5}
@@ -223,6 +224,25 @@ def test_verdicts_are_the_same_bytes_from_one_store_or_from_scratch(tmp_path: Pa
     filter_triplets(make_run(tmp_path / "grown", stack, ROWS), tools(Drawn()))
     filter_triplets(fresh, tools(Drawn()))
     assert fresh.verdicts.read_bytes() == grown.verdicts.read_bytes()
+
+
+def test_marks_are_published_beside_the_scores_and_follow_the_settings(tmp_path: Path) -> None:
+    def with_gallery(name: str, part: Filter) -> Tools:
+        return Tools((Drawn(),), gallery({row[end] for row in ROWS for end in ("reference_id", "target_id")}))
+
+    def found(folder: Path, **settings: Any) -> list[dict[str, Any]]:
+        run = make_run(folder, [LINT, {"name": "shortcut", **settings}], [*ROWS, triplet(30, text="blue")])
+        filter_triplets(run, with_gallery)
+        return list(verdicts(run).values())
+
+    rejecting = found(tmp_path / "one", min_text_rank=6)
+    tagging = found(tmp_path / "two", min_text_rank=6, action="tag")
+    assert 0 < sum(row["reason"].startswith("shortcut") for row in rejecting) < 20
+    assert [row["scores"].get("shortcut.tagged") for row in tagging] == [
+        None if row["reason"].startswith("lint") else float(bool(row["reason"])) for row in rejecting
+    ]
+    again = found(tmp_path / "two", min_text_rank=1, action="tag")
+    assert not any(row["scores"].get("shortcut.tagged") for row in again)
 
 
 def test_no_triplet_at_all_is_no_error(tmp_path: Path) -> None:
