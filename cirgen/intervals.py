@@ -53,7 +53,8 @@ def share(hits: Sequence[bool] | NDArray[np.bool_], clusters: Sequence[Hashable]
     if not len(values):
         raise ValueError("a share of no rows")
     if values.min() == values.max():
-        return Interval(float(values[0]), *wilson(float(values[0]), len(set(clusters))))
+        low, high = wilson(float(values[0]), len(set(clusters)))
+        return Interval(float(values[0]), min(low, float(values[0])), max(high, float(values[0])))
     return of_means(values[:, None], clusters, lambda means: means[..., 0], seed)
 
 

@@ -6,8 +6,11 @@ from collections.abc import Iterator
 
 from cirgen.audit.figures import Audit
 from cirgen.audit.words import listed, not_measured, shown
+from cirgen.publish.places import public_name
 
 KEYS = (
+    "shortcuts.queries",
+    "shortcuts.gallery",
     "shortcuts.rate",
     "shortcuts.rate_chance",
     "shortcuts.rate_text",
@@ -57,7 +60,7 @@ def card_section(audit: Audit) -> str:
     lines = [
         "## Audit",
         "",
-        f"By `cirgen audit` of cirgen {audit.version}, of all rows{_split(audit)}{_encoders(audit)}.",
+        f"By `cirgen audit` of cirgen {audit.version}, of all rows{_split(audit)}{_models(audit)}.",
         *(f"{note}" for note in audit.notes),
         "",
         "| figure | |",
@@ -75,9 +78,11 @@ def _split(audit: Audit) -> str:
     return f" of the split {split}" if split else ""
 
 
-def _encoders(audit: Audit) -> str:
-    names = [f"`{one['model']}`" for one in audit.settings.get("encoders", ())]
-    return f", with {' and '.join(names)}" if names else ""
+def _models(audit: Audit) -> str:
+    models = [one["model"] for one in audit.settings.get("encoders", ())]
+    judge = audit.settings.get("judge")
+    named = [*models, *([judge] if judge else [])]
+    return f", with {' and '.join(f'`{public_name(model)}`' for model in named)}" if named else ""
 
 
 def _rows(audit: Audit) -> Iterator[str]:
@@ -100,4 +105,4 @@ def _cell(text: str) -> str:
 
 def _missing(audit: Audit) -> Iterator[str]:
     for reason, labels in not_measured(audit).items():
-        yield f"- Not measured ({_cell(reason)}): {_cell(listed(labels, 99))}."
+        yield f"- Not measured: {_cell(listed(labels, 99))} ({_cell(reason)})."

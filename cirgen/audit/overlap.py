@@ -28,7 +28,7 @@ COLUMNS = {
 NAMES = (
     ("same", "pictures that the benchmark has, same pixels"),
     ("near", "pictures that the benchmark has, or nearly"),
-    ("rows", "rows with such a picture"),
+    ("rows", "rows with a picture of the benchmark"),
 )
 ABOUT = (
     "Pictures are compared by their pixels, and by the hashes that find near duplicates: copies that were resized or "

@@ -23,7 +23,7 @@ HEADLINES = (
     ("size.rows", "rows"),
     ("images.images", "images"),
     ("shortcuts.rate", "shortcut rate at 10"),
-    ("shortcuts.gap", "Composition Gap"),
+    ("shortcuts.gap", "Composition Gap, points"),
     ("texts.unique_share", "unique texts"),
     ("texts.opening_share", "share the commonest opening"),
     ("false_negatives.estimate", "false negatives, estimate"),
@@ -59,7 +59,7 @@ def headlines(audit: Audit) -> Iterator[tuple[str, str]]:
     for key, words in HEADLINES:
         figure = known.get(key)
         if figure is not None and figure.value is not None:
-            yield plain(figure), words
+            yield plain(figure).removesuffix(" points"), words
 
 
 def _present(section: Section) -> list[Figure]:

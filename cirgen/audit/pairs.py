@@ -47,7 +47,11 @@ def pairs_section(rows: Sequence[Row], groups: Mapping[str, str], no_groups: str
         percent("pair_again", "rows of a pair that was there before", 1 - len(there) / len(rows)),
         percent("triplet_again", "rows equal to one before", 1 - len(found) / len(rows)),
         shared("nearly_again", "rows whose pair has nearly the same text", _nearly(pairs, texts)),
-        shared("reversed", "rows whose pair is there both ways", lambda place: pairs[place][::-1] in there),
+        shared(
+            "reversed",
+            "rows whose pair is there both ways",
+            lambda place: pairs[place][::-1] in there and pairs[place][0] != pairs[place][1],
+        ),
         shared(
             "reversed_text",
             "rows with the same text both ways",

@@ -40,9 +40,10 @@ def _plot(histogram: Histogram) -> Markup:
         if bars <= MOST_BARS:
             _bars(axes, histogram)
         else:
+            whole = all(float(edge).is_integer() for edge in histogram.edges)
+            edges = [edge - 0.5 for edge in histogram.edges] if whole else list(histogram.edges)
             for name, counts in histogram.counts.items():
-                shares = _shares(counts)
-                axes.stairs(shares, histogram.edges, label=name, color=COLORS.get(name, NEUTRAL), linewidth=1.5)
+                axes.stairs(_shares(counts), edges, label=name, color=COLORS.get(name, NEUTRAL), linewidth=1.5)
         axes.set_xlabel(histogram.title)
         axes.set_ylabel("share, %")
     return drawn[0]

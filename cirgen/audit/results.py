@@ -1,8 +1,7 @@
-"""audit.json and queries.parquet: what an audit found, for programs."""
+"""queries.parquet: what an audit found of every query."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,35 +10,13 @@ import numpy as np
 import pyarrow as pa
 
 from cirgen.audit.audit import Findings
-from cirgen.audit.figures import SCHEMA, Audit
 from cirgen.audit.leaks import ENDS, leaked
 from cirgen.audit.ranking import KINDS, NOBODY
 from cirgen.audit.texts import FAULTS, faults
-from cirgen.errors import UserError
 from cirgen.filters.words import words
-from cirgen.shards import write_rows, write_text
+from cirgen.shards import write_rows
 
-JSON_NAME, QUERIES_NAME = "audit.json", "queries.parquet"
-
-
-def write_json(path: Path, record: Any) -> None:
-    """Write plain data as JSON, atomically."""
-    write_text(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-
-
-def read_audit(path: Path) -> Audit:
-    """Read an audit.json.
-
-    Raises:
-        UserError: it is none, or another version of cirgen wrote it.
-    """
-    try:
-        record = json.loads(path.read_text(encoding="utf8"))
-        if record["schema"] != SCHEMA:
-            raise UserError(f"{path} was written by another version of cirgen; audit that corpus again.")
-        return Audit.of_record(record)
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise UserError(f"{path} is no audit that can be read ({error}); audit that corpus again.") from error
+QUERIES_NAME = "queries.parquet"
 
 
 def write_queries(path: Path, found: Findings) -> int:

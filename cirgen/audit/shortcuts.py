@@ -47,7 +47,7 @@ def shortcuts_section(ranks: Ranks, left_out: int, name: str = "shortcuts", titl
     sizes = sorted(ranks.galleries.values())
     figures = [
         count("queries", "queries", len(ranks.queries)),
-        count("left_out", "rows left out: no picture, or target is the reference", left_out),
+        count("left_out", "rows left out (no picture, or target = reference)", left_out),
         count(
             "gallery", "pictures in the gallery" if len(sizes) == 1 else "pictures in the smallest gallery", sizes[0]
         ),

@@ -33,10 +33,10 @@ def comparison(one: Audit, other: Audit) -> Iterator[Table]:
         there = [(a, b) for a, b in figures if not (_missing(a) and _missing(b))]
         if there:
             table = _table(section.title, header=True)
-            table.add_column("")
-            table.add_column("A", justify="right", no_wrap=True)
-            table.add_column("B", justify="right", no_wrap=True)
-            table.add_column("B \u2212 A", justify="right", no_wrap=True)
+            table.add_column("", min_width=32)
+            table.add_column("A", justify="right", no_wrap=True, min_width=12)
+            table.add_column("B", justify="right", no_wrap=True, min_width=12)
+            table.add_column("B \u2212 A", justify="right", no_wrap=True, min_width=20)
             for a, b in there:
                 difference = compared(a, b) if comparable(section.name, one, other) else ""
                 table.add_row(Text(label(a, b)), plain(a), plain(b), difference)

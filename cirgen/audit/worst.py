@@ -44,8 +44,8 @@ def worst(found: Findings) -> list[Kind]:
 
 def _kinds(found: Findings) -> Iterator[Kind]:
     if found.ranks is not None:
-        yield _shortcut(found.ranks, 1, "Text alone finds the target", "the image adds nothing")
-        yield _shortcut(found.ranks, 2, "Image alone finds the target", "the text adds nothing")
+        yield _shortcut(found.ranks, 1, "Text alone finds the target", "whatever the reference shows")
+        yield _shortcut(found.ranks, 2, "Image alone finds the target", "whatever the text says")
         yield _rivals(found)
     yield _leaks(found)
     yield _judged(found)
@@ -84,7 +84,7 @@ def _rivals(found: Findings) -> Kind:
         for place in ordered[:EACH]
     )
     return Kind(
-        "Likely false negatives",
+        "Possible false negatives",
         "the third picture is not listed as right, and every encoder puts it as near as the target, or nearer",
         shown,
         len(places),

@@ -122,7 +122,7 @@ def _two(
     console: Console, corpora: tuple[str, str], options: Options, settings: Settings, out: Path | None, as_json: bool
 ) -> None:
     from cirgen.audit.page import write_comparison
-    from cirgen.audit.results import JSON_NAME, read_audit, write_json
+    from cirgen.audit.record import JSON_NAME, read_audit, write_json
     from cirgen.audit.table import comparison, remarks
 
     audits: list[Audit] = []
@@ -170,7 +170,8 @@ def _folder_name(found: Audit) -> str:
 
 def _write(folder: Path, found: Findings) -> None:
     from cirgen.audit.page import write_page
-    from cirgen.audit.results import JSON_NAME, QUERIES_NAME, write_json, write_queries
+    from cirgen.audit.record import JSON_NAME, write_json
+    from cirgen.audit.results import QUERIES_NAME, write_queries
 
     write_json(folder / JSON_NAME, found.audit.record())
     write_queries(folder / QUERIES_NAME, found)
@@ -213,7 +214,7 @@ def _run_with_card(corpus: str) -> Path:
 
 def _put_into_card(folder: Path, found: Audit) -> None:
     """Store an audit beside a run and export the dataset again, whose card then has a section of it."""
-    from cirgen.audit.results import JSON_NAME, write_json
+    from cirgen.audit.record import JSON_NAME, write_json
     from cirgen.cli.session import known_run
     from cirgen.lock import hold
     from cirgen.stages.export import export

@@ -104,7 +104,8 @@ def _true_section(findings: Findings, settings: Settings, progress: Progress) ->
     asked = replace(settings, encoders=encoders, benchmarks=(), judge=None, split=None)
     found = audit(corpus, asked, progress).audit.section("shortcuts")
     assert found is not None
-    return replace(found, name=name, title=title, about=TRUE_ABOUT)
+    drawn = tuple(replace(one, title=f"{one.title}, true queries") for one in found.histograms)
+    return replace(found, name=name, title=title, about=TRUE_ABOUT, histograms=drawn)
 
 
 def _truth_section(dataset: Path) -> Section:

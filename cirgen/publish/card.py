@@ -43,6 +43,7 @@ def card(
     written: Sequence[Written],
     licenses: Mapping[str, int],
     mode: ImageMode,
+    audit: str = "",
 ) -> str:
     """Return README.md of a dataset.
 
@@ -53,6 +54,7 @@ def card(
         written: the configs and splits on disk.
         licenses: licence to the number of images under it, '' where it is not known.
         mode: whether pictures are in the dataset.
+        audit: the section that an audit of these very rows fills, or nothing.
     """
     text = (data_folder("cards") / "template.md").read_text(encoding="utf8")
     opening, opening_count = tables.openings(3, 1)[0]
@@ -74,6 +76,7 @@ def card(
             configs=written,
             default=[one for one in written if one.config == DEFAULT_CONFIG],
             mode=mode,
+            audit=audit,
             strips_metadata=run.recipe.export.strip_metadata,
             source_folder=source_folder(run),
             samples=samples,

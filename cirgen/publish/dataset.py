@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from cirgen.images import RunImages
+from cirgen.publish.audited import audit_section
 from cirgen.publish.card import card
 from cirgen.publish.counts import Counts
 from cirgen.publish.images import PREVIEW_SIDE, ImageMode, Pictures, image_batches, images_schema, preview_batches
@@ -34,7 +35,7 @@ def build_dataset(run: Run, root: Path, counts: Counts) -> None:
         if run.recipe.export.rejected:
             written += _rejected(run, root, tables)
         texts = {
-            "README.md": card(run, tables, counts, written, licenses, mode),
+            "README.md": card(run, tables, counts, written, licenses, mode, audit_section(run, root)),
             "LICENSE": license_file(run.recipe.export.license, licenses, mode == "embed"),
             "recipe.yaml": public_recipe_yaml(run),
         }

@@ -9,6 +9,7 @@ from typing import Any
 
 from cirgen.audit.corpora.options import Options
 from cirgen.audit.corpus import Corpus, Facts, ModelFact, Pictures, Row, named_gallery
+from cirgen.audit.record import AUDITED
 from cirgen.errors import UserError
 from cirgen.publish.manifest import MANIFEST_NAME
 from cirgen.triplets import CorpusPictures, load_config, load_pictures, splits_of
@@ -17,8 +18,6 @@ CONFIG = "triplets"
 REQUIRED = ("triplet_id", "reference_id", "text", "target_id")
 COLUMNS = (*REQUIRED, "positive_ids", "change_type", "hard_negatives")
 WHOLE = "all images of the corpus"
-AUDITED = ("triplets/", "images/")
-"""Files that decide what an audit finds."""
 
 
 def is_ours(name: str, revision: str | None = None) -> bool:
