@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from cirgen.errors import UserError
 from cirgen.filters.fit import LEAST_LABELS, LEAST_PASSING
 from cirgen.filters.registry import FILTERS
-from cirgen.filters.tools import Tools
 from cirgen.filters.threshold import BoundedFilter
+from cirgen.filters.tools import Tools
 from deciding import Plane, decide, make_filter, triplets
 
 LABEL = pa.schema(
