@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from cirgen.errors import UserError
+from cirgen.filters.base import AskedPrompt
 from cirgen.filters.labels import read_labels
+from cirgen.filters.registry import FILTERS
 from cirgen.filters.threshold import FIT_SUFFIX, BoundedSettings
 from cirgen.model_files import local_model_folder
 from cirgen.prompts import Prompt, load_prompt
@@ -38,7 +40,7 @@ def check_recipe(loaded: LoadedRecipe, files: bool = True) -> None:
     recipe = loaded.recipe
     prompts, problems = _prompts(recipe)
     problems += [*_twice(prompts), *_tasks(recipe, prompts), *_slots(recipe, prompts)]
-    problems += [*_intents(recipe, prompts), *_signals(recipe)]
+    problems += [*_intents(recipe, prompts), *_signals(recipe), *_filters(recipe)]
     if files:
         problems += [*_models(recipe), *_images(recipe, prompts), *_labels(recipe)]
     if problems:
@@ -122,6 +124,35 @@ def _signals(recipe: Recipe) -> Problems:
         yield ("pair", "references"), "is given, and this source of images names no pairs; write all"
     if not recipe.pair.signals:
         yield ("pair", "signals"), "names no signal; add one, for example {kind: neighbours}"
+
+
+def _filters(recipe: Recipe) -> Problems:
+    for index, settings in enumerate(recipe.filter):
+        part, name = FILTERS.build(settings), str(getattr(settings, FILTERS.tag))
+        for setting, asked in part.prompts().items():
+            for message in _unfit(asked):
+                yield ("filter", index, setting), message
+        if part.asks and part.model() is None and recipe.mllm is None:
+            yield ("filter", index), f"{name} asks a model; add a section mllm, or give the filter a model"
+        if "hard_negatives" in part.depends_on and recipe.pair.hard_negatives < part.needs_negatives:
+            yield (
+                ("filter", index),
+                f"{name} needs {part.needs_negatives} near images; set pair.hard_negatives to that at least",
+            )
+
+
+def _unfit(asked: AskedPrompt) -> Iterator[str]:
+    """Yield what keeps a prompt from being rendered by a filter."""
+    try:
+        prompt = load_prompt(asked.reference)
+    except UserError as error:
+        yield str(error)
+        return
+    strange = sorted(set(prompt.slots) - asked.slots)
+    if prompt.task != asked.task:
+        yield f"'{prompt.reference}' is for {prompt.task}; this filter takes one for {asked.task}"
+    elif strange:
+        yield f"nothing fills {', '.join(strange)} of '{prompt.reference}'; use {', '.join(sorted(asked.slots))}"
 
 
 def models(recipe: Recipe) -> dict[str, str]:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cirgen.filters.base import Filter
+from cirgen.filters.base import Filter, Score
 from cirgen.filters.registry import FILTERS
-from cirgen.filters.tools import Embeddings, Gallery, Tools
+from cirgen.filters.tools import Belief, Embeddings, Gallery, Question, Reading, Tools
 from cirgen.keys import digest, draw
 from cirgen.recipe import Recipe
 from cirgen.schemas import TRIPLET
@@ -54,17 +54,46 @@ def triplets(*rows: dict[str, Any] | str) -> list[dict[str, Any]]:
 
 def decide(part: Filter, rows: Sequence[dict[str, Any]], embeddings: Embeddings | None = None) -> list[str]:
     """Score and decide, as the stage does."""
-    batch = pa.RecordBatch.from_pylist(list(rows), schema=TRIPLET)
-    scores = [score.values for score in part.score(batch, tools_of(rows, embeddings))]
+    scores = measure(part, rows, embeddings)
+    batch = pa.RecordBatch.from_pylist(
+        [row for row, score in zip(rows, scores, strict=True) if score.status == "ok"], schema=TRIPLET
+    )
+    values = [score.values for score in scores if score.status == "ok"]
     columns = {name: batch.column(name) for name in ("triplet_id", *part.decides_on)}
-    measured = {name: pa.array([row[name] for row in scores], pa.float64()) for name in (scores or [{}])[0]}
-    return part.decide(pa.Table.from_pydict(columns | measured))
+    measured = {name: pa.array([row[name] for row in values], pa.float64()) for name in part.score_notes}
+    reasons = iter(part.decide(pa.Table.from_pydict(columns | measured)) if batch.num_rows else [])
+    return [next(reasons) if score.status == "ok" else "not scored" for score in scores]
+
+
+def measure(part: Filter, rows: Sequence[dict[str, Any]], embeddings: Embeddings | None = None) -> list[Score]:
+    """Score rows; what a filter has observed first is what it asked."""
+    batch = pa.RecordBatch.from_pylist(list(rows), schema=TRIPLET)
+    if part.observes:
+        batch = batch.append_column("observed", pa.array([part.question(row).rendered for row in rows], pa.string()))
+    return part.score(batch, tools_of(rows, embeddings))
+
+
+class Opinion:
+    """A model whose answers are drawn by what it is asked: beliefs without weights."""
+
+    identity: Mapping[str, Any] = {"content": "opinion"}
+
+    def choose(self, questions: Sequence[Question], options: Sequence[str]) -> list[Belief]:
+        drawn = [[draw("belief", q.rendered, q.image_ids, option) + 1e-9 for option in options] for q in questions]
+        return [Belief("ok", "", tuple(one / sum(row) for one in row), 1.0) for row in drawn]
+
+    def read(self, answers: Sequence[tuple[Question, str]]) -> list[Reading]:
+        return [
+            Reading("ok", "", -10 * draw("reading", question.rendered, question.image_ids, text), 3)
+            for question, text in answers
+        ]
 
 
 def tools_of(rows: Sequence[dict[str, Any]], embeddings: Embeddings | None) -> Tools:
-    """Return tools with a gallery of every picture that rows name, and nine more."""
+    """Return tools with a model, and a gallery of every picture that rows name and nine more."""
     more = {str(10 * number) for number in range(1, 10)}
-    return Tools((embeddings,) if embeddings else (), gallery(more | {row[end] for row in rows for end in ENDS}))
+    shown = more | {row[end] for row in rows for end in ENDS}
+    return Tools((embeddings,) if embeddings else (), gallery(shown), Opinion())
 
 
 def gallery(image_ids: Iterable[str], groups: Mapping[str, str] | None = None) -> Gallery:

@@ -20,8 +20,8 @@ from PIL import Image
 from cirgen.backends.base import Request
 from cirgen.backends.transformers import TransformersBackend
 from cirgen.keys import digest
-from cirgen.prompts import load_prompt
 from cirgen.model_settings import Model
+from cirgen.prompts import load_prompt
 from cirgen.resources import local_path
 
 

@@ -111,17 +111,22 @@ class LoadedModel:
         logits: torch.Tensor = output.logits[:, -last:].float().cpu()
         return logits
 
-    def generate(self, inputs: Mapping[str, torch.Tensor], max_new_tokens: int, **options: Any) -> Any:
-        """Decode greedily; `options` are those of transformers' `generate`."""
+    def generate(
+        self, inputs: Mapping[str, torch.Tensor], max_new_tokens: int, processors: Any = None, **options: Any
+    ) -> Any:
+        """Decode greedily what `processors` make of the logits; `options` are those of a `GenerationConfig`."""
         config = GenerationConfig(
             do_sample=False,
             num_beams=1,
             max_new_tokens=max_new_tokens,
             eos_token_id=self.stop_tokens or None,
             pad_token_id=self.pad_token,
+            **options,
         )
         with torch.inference_mode():
-            return self.model.generate(**self._on_device(inputs), generation_config=config, **options)
+            return self.model.generate(
+                **self._on_device(inputs), generation_config=config, logits_processor=processors
+            )
 
     def free_memory(self) -> None:
         """Give back what the device's allocator holds without need."""

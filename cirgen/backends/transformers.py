@@ -127,7 +127,7 @@ class TransformersBackend(Backend):
         output = self._loaded.generate(
             inputs,
             policy.max_new_tokens,
-            logits_processor=_sampler(requests, prompt_length) if policy.temperature > 0 else None,
+            _sampler(requests, prompt_length) if policy.temperature > 0 else None,
         )
         answers = output[:, prompt_length:].tolist()
         lengths = inputs["attention_mask"].sum(dim=1).tolist()

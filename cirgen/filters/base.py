@@ -42,6 +42,17 @@ class ScoreNote(NamedTuple):
     """Which values reject, by the setting that decides; empty where the score decides nothing by itself."""
 
 
+class AskedPrompt(NamedTuple):
+    """A prompt that a filter renders."""
+
+    reference: str
+    """As in `prompts.load_prompt`."""
+    task: str
+    """That the prompt must be for."""
+    slots: frozenset[str]
+    """That the filter fills."""
+
+
 class Filter(ABC):
     """Drops triplets, with a reason."""
 
@@ -53,8 +64,10 @@ class Filter(ABC):
     """True where a score depends on all pictures of the run: with other pictures it is measured again."""
     asks: ClassVar[bool] = False
     """True where `score` asks a generative model."""
-    observes: ClassVar[bool] = False
+    observes: bool = False
     """True where `score` reads, as column `observed`, what the model answered to `question`."""
+    needs_negatives: ClassVar[int] = 0
+    """Fewest hard negatives of a pair, beside the reference, that `score` can do with."""
     embeds: ClassVar[tuple[str, ...]] = ()
     """Columns of whose texts `score` reads embeddings."""
     expensive: ClassVar[bool] = False
@@ -82,6 +95,10 @@ class Filter(ABC):
         """Return the model that `score` asks; None is the run's `mllm`."""
         return None
 
+    def prompts(self) -> Mapping[str, AskedPrompt]:
+        """Return the prompts that `score` renders, by the setting that names each."""
+        return {}
+
     def question(self, row: Mapping[str, Any]) -> Question:
         """Return what the model is to write about a triplet (`schemas.TRIPLET`) before it is scored.
 
@@ -100,6 +117,10 @@ class Filter(ABC):
         Returns:
             One score per row, with the same names in each and no NaN.
         """
+
+    def remarks(self, triplets: pa.Table) -> list[str]:  # noqa: ARG002
+        """Return sentences for the reader of a report about the scores as a whole; `triplets` as for `decide`."""
+        return []
 
     @abstractmethod
     def decide(self, triplets: pa.Table) -> list[str]:

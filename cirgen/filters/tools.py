@@ -81,6 +81,17 @@ class Belief(NamedTuple):
     """Probability that it answers with any of them, 0 to 1."""
 
 
+class Reading(NamedTuple):
+    """How probable a model holds a given answer."""
+
+    status: Status
+    error: str
+    log_likelihood: float
+    """Natural logarithm, at most 0."""
+    tokens: int
+    """Of the answer, its end included."""
+
+
 class Asker(Protocol):
     """A generative model that answers questions about pictures of the run."""
 
@@ -93,6 +104,10 @@ class Asker(Protocol):
         Raises:
             UserError: its tokens cannot tell the options apart.
         """
+        ...
+
+    def read(self, answers: Sequence[tuple[Question, str]]) -> list[Reading]:
+        """Return how probable the model holds each answer to its question."""
         ...
 
 

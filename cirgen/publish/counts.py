@@ -25,6 +25,8 @@ class FilterCount:
     seen: int
     reasons: dict[str, int]
     """Reason to how often, most frequent first."""
+    remarks: tuple[str, ...] = ()
+    """What the filter says of its scores as a whole."""
 
     @property
     def passed(self) -> int:
@@ -114,12 +116,14 @@ def accepted_count(run: Run) -> int:
 
 
 def _filters(run: Run, seen: int, reasons: dict[str, int]) -> Iterable[FilterCount]:
+    funnel = run.read_facts().get("funnel", {}).get("filters", [])
+    remarks = {step["name"]: tuple(step.get("remarks", ())) for step in funnel}
     for settings in run.recipe.filter:
         fields = public_fields(settings.model_dump(mode="json", exclude_none=True))  # none: a bound that is not set
         name = str(fields.pop("name"))
         prefix = f"{name}: "
         own = {reason.removeprefix(prefix): n for reason, n in reasons.items() if reason.startswith(prefix)}
-        one = FilterCount(name, {key: _said(value) for key, value in fields.items()}, seen, own)
+        one = FilterCount(name, {key: _said(value) for key, value in fields.items()}, seen, own, remarks.get(name, ()))
         yield one
         seen = one.passed
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from cirgen.filters.registry import FILTERS
 from cirgen.model_settings import Encoder, Model
 from cirgen.models import encoding, generative
 from cirgen.prompts import Prompt
@@ -58,10 +59,7 @@ def _prompt_references(run: Run) -> Iterator[str]:
     yield from run.recipe.caption.prompts
     yield from run.recipe.modify.prompts
     for settings in run.recipe.filter:
-        fields = settings.model_dump()
-        yield from fields.get("prompts") or ()
-        if fields.get("prompt"):
-            yield fields["prompt"]
+        yield from (prompt.reference for prompt in FILTERS.build(settings).prompts().values())
 
 
 def is_diagnostic(run: Run) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from cirgen.backends.base import Backend, ImageReader, Request
-from cirgen.filters.tools import Belief, Question
+from cirgen.filters.tools import Belief, Question, Reading
 from cirgen.keys import digest, generation_key
 from cirgen.model_settings import Sampling
 from cirgen.prompts import Prompt
@@ -75,13 +75,22 @@ class RunAsker:
 
     def choose(self, questions: Sequence[Question], options: Sequence[str]) -> list[Belief]:
         """Return the model's belief among `options` for each question, in order."""
-        requests = [
-            Request(digest(place), 0, question.rendered, question.image_ids, 0.0, 1.0, 0, 1)
-            for place, question in enumerate(questions)
-        ]
-        places = {request.key: place for place, request in enumerate(requests)}
-        found: dict[int, Belief] = {}
-        for choice in self._backend.choose(requests, options, self._images):
-            belief = Belief(choice.status, choice.error, choice.shares, choice.mass)
-            found[places[choice.request.key]] = belief
-        return [found[place] for place in range(len(questions))]
+        requests = [_request(place, question) for place, question in enumerate(questions)]
+        found = {
+            choice.request.key: Belief(choice.status, choice.error, choice.shares, choice.mass)
+            for choice in self._backend.choose(requests, options, self._images)
+        }
+        return [found[request.key] for request in requests]
+
+    def read(self, answers: Sequence[tuple[Question, str]]) -> list[Reading]:
+        """Return how probable the model holds each answer to its question, in order."""
+        requests = [(_request(place, question), text) for place, (question, text) in enumerate(answers)]
+        found = {
+            read.request.key: Reading(read.status, read.error, read.log_likelihood, read.tokens)
+            for read in self._backend.likelihood(requests, self._images)
+        }
+        return [found[request.key] for request, _ in requests]
+
+
+def _request(place: int, question: Question) -> Request:
+    return Request(digest(place), 0, question.rendered, question.image_ids, 0.0, 1.0, 0, 1)

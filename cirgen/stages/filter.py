@@ -92,6 +92,7 @@ class _Step:
         self._tools = tools
         self._stage = f"score-{name}"
         self._pending = f"pending_{name}"
+        self._remarks: list[str] = []
 
     def _current(self) -> str:
         return self._run.store.current(self._connection, self._stage)
@@ -106,7 +107,14 @@ class _Step:
             rejected |= dict.fromkeys(self._unscored(), NOT_SCORED)
         self._reject(rejected)
         by_reason = dict(sorted(Counter(rejected.values()).items()))
-        return {"name": self._name, "seen": seen, "scored": scored, "rejected": len(rejected), "reasons": by_reason}
+        return {
+            "name": self._name,
+            "seen": seen,
+            "scored": scored,
+            "rejected": len(rejected),
+            "reasons": by_reason,
+            "remarks": self._remarks,
+        }
 
     def _decide(self) -> dict[str, str]:
         """Return the reasons of those rejected, by triplet_id."""
@@ -114,6 +122,7 @@ class _Step:
         if not batches:
             return {}
         triplets = pa.Table.from_batches(batches)
+        self._remarks = self._part.remarks(triplets)
         ids = triplets.column("triplet_id").to_pylist()
         self._mark(ids, self._part.marks(triplets))
         return {row: reason for row, reason in zip(ids, self._part.decide(triplets), strict=True) if reason}

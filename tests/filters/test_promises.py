@@ -23,6 +23,7 @@ TEXTS = [
     "the second image shows a hat",
     "red hat and red hat and red hat and red hat and",
 ]
+NEAR = [[], [{"image_id": name, "kind": "mined"} for name in ("20", "40", "60", "80")]]
 ROW = st.fixed_dictionaries(
     {
         "text": st.sampled_from(TEXTS),
@@ -31,6 +32,7 @@ ROW = st.fixed_dictionaries(
         "similarity": st.sampled_from([-0.5, 0.25, 0.5, 0.75, 1.0]),
         "reference_caption": st.sampled_from(CAPTIONS),
         "target_caption": st.sampled_from(CAPTIONS),
+        "hard_negatives": st.sampled_from(NEAR),
     }
 )
 ROWS = st.lists(ROW, min_size=1, max_size=25).map(lambda rows: triplets(*rows))
@@ -67,6 +69,20 @@ BOUNDS: dict[tuple[str, str], tuple[Any, bool]] = {
     ("shortcut", "min_image_rank_percentile"): (PERCENT, False),
     ("too_broad", "max_rivals"): (st.integers(0, 9), True),
     ("too_broad", "max_rivals_percentile"): (PERCENT, True),
+    ("judge", "min_yes"): (SHARE, False),
+    ("judge", "min_yes_percentile"): (PERCENT, False),
+    ("claims", "min_true"): (SHARE, False),
+    ("claims", "min_true_percentile"): (PERCENT, False),
+    ("claims", "max_false"): (SHARE, True),
+    ("claims", "max_false_percentile"): (PERCENT, True),
+    ("round_trip", "min_passed"): (st.integers(0, 3), False),
+    ("round_trip", "min_passed_percentile"): (PERCENT, False),
+    ("round_trip", "min_share"): (SHARE, False),
+    ("round_trip", "min_share_percentile"): (PERCENT, False),
+    ("likelihood", "min_text"): (st.integers(-10, 0), False),
+    ("likelihood", "min_text_percentile"): (PERCENT, False),
+    ("likelihood", "min_share"): (SHARE, False),
+    ("likelihood", "min_share_percentile"): (PERCENT, False),
     ("diversity", "max_share"): (SHARE, True),
     ("diversity", "always"): (st.integers(1, 9), True),
 }
@@ -79,10 +95,18 @@ TIGHT: dict[str, dict[str, Any]] = {
     "reference_leak": {"max_share": 0.2, "free_words": 0},
     "agreement": {"min_target_percentile": 40, "min_margin": 0.1},
     "diversity": {"max_share": 0.1, "always": 1},
+    "judge": {"min_yes": 0.6},
+    "claims": {"min_true_percentile": 50},
+    "round_trip": {"min_passed": 3},
+    "likelihood": {"min_share": 0.4, "min_text": -6},
     "target_leak": {"max_share": 0.3, "free_words": 0},
     "shortcut": {"min_text_rank": 4, "min_image_rank_percentile": 40},
     "too_broad": {"max_rivals": 2},
 }
+
+
+ASKING = {"model", "prompt", "observe", "split", "target", "both", "shuffles", "others"}
+"""Settings of filters that ask a model which change scores, and reject nothing by themselves."""
 
 
 def settings_with(name: str, option: str, value: Any) -> dict[str, Any]:
@@ -104,6 +128,7 @@ def test_every_filter_and_every_threshold_is_tried_here() -> None:
         ("shortcut", "encoders"),
         ("shortcut", "action"),
         ("too_broad", "encoders"),
+        *((name, setting) for name, setting in named if setting in ASKING),
         *((name, "name") for name in FILTERS.names),
     }
 

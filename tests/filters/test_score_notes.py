@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
 import pytest
 
 from cirgen.filters.registry import FILTERS
-from cirgen.schemas import TRIPLET
-from deciding import Plane, make_filter, tools_of, triplets
+from deciding import Plane, make_filter, measure, triplets
 
 NEEDED = {"similarity": {"upper": 0.9}, "reference_leak": {"max_share": 0.5}, "agreement": {"min_target": 0.1}}
 NEEDED |= {
+    "judge": {"min_yes": 0.5},
+    "claims": {"min_true": 0.5},
+    "round_trip": {"min_passed": 2},
+    "likelihood": {"min_share": 0.5},
     "shortcut": {"min_text_rank": 11},
     "too_broad": {"max_rivals": 9},
     "target_leak": {"max_share": 0.8},
@@ -20,9 +22,8 @@ NEEDED |= {
 @pytest.mark.parametrize("name", FILTERS.names)
 def test_a_filter_explains_every_score_that_it_gives_and_no_other(name: str) -> None:
     part = make_filter(name, **NEEDED.get(name, {}))
-    rows = triplets("make the shirt blue")
-    batch = pa.RecordBatch.from_pylist(rows, schema=TRIPLET)
-    [score] = part.score(batch, tools_of(rows, Plane()))
+    near = [{"image_id": name, "kind": "mined"} for name in ("20", "40")]
+    [score] = measure(part, triplets({"text": "make the shirt blue", "hard_negatives": near}), Plane())
     assert set(part.score_notes) == set(score.values)
     assert bool(part.score_notes) == part.measures
     assert all(note.meaning and note.values for note in part.score_notes.values())
@@ -32,5 +33,5 @@ def test_a_filter_explains_every_score_that_it_gives_and_no_other(name: str) -> 
 def test_what_decides_is_named_as_the_recipe_names_it(name: str) -> None:
     part = make_filter(name, **NEEDED.get(name, {}))
     said = " ".join(note.rejects for note in part.score_notes.values())
-    settings = {word for word in said.split("`")[1::2]} - set(part.score_notes)
+    settings = {word for word in said.split("`")[1::2]} - {*part.score_notes, "shuffles", "text"}
     assert settings <= set(part.Settings.model_fields)

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from cirgen.components import Components
+from cirgen.near_duplicates import BANDS, MAX_BITS, MAX_COLOR
 from cirgen.pictures import color_hash, perceptual_hash
-from cirgen.stages.grouping import BANDS, MAX_BITS, MAX_COLOR, Components, near_duplicate_groups
+from cirgen.stages.grouping import near_duplicate_groups
 
 Figure = tuple[dict[str, str], Image.Image]
 WORLD = Path(__file__).parents[2] / "cirgen" / "world"

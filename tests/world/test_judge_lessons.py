@@ -100,13 +100,13 @@ def test_what_is_said_is_compared_with_the_images_even_where_the_observation_is_
     assert 10 < mistaken < 60
 
 
-@pytest.mark.parametrize(("part", "images"), [("images", {1}), ("all", {1, 2, 5})])
-def test_a_course_asks_about_images_pairs_and_candidates(part: str, images: set[int]) -> None:
+@pytest.mark.parametrize(("part", "images"), [("images", {1}), ("all", {1, 2})])
+def test_a_course_asks_about_images_and_pairs(part: str, images: set[int]) -> None:
     figures = tuple(figure for index in range(4) for figure in training_family("second-mllm", LEVEL, 1, index))
     pool = Pool(figures, np.zeros((len(figures), 96, 96, 3), dtype=np.uint8))
     lessons = judge.JudgeLessons(pool, judge.SETTINGS, mllm_tokenizer(tokenizer_texts(draws=100)), part)  # type: ignore[arg-type]
     seen = set()
-    for turn in range(12):
+    for turn in range(40):
         indices, packed = lessons.batch(random.Random(turn))
         seen.add(len(indices) // len(packed.ids))
         assert (packed.labels >= 0).any(dim=1).all()

@@ -16,11 +16,13 @@ from cirgen.world.vocabulary import ATTRIBUTES, Level
 
 TRUE, FALSE, UNSUPPORTED = "true", "false", "unsupported"
 
-CHECKS = 10
+CHANGES = 4
+"""Texts asked for one pair: a judge that cannot say what changed cannot tell what did not."""
+CHECKS = 6
 """Claims checked on one image."""
-CHANGE_CHECKS = 4
+CHANGE_CHECKS = 1
 """Claims checked on one pair."""
-COMPARISONS = 6
+COMPARISONS = 2
 """Texts compared with the observed change of one pair."""
 VERDICTS = 2
 """Texts judged in one step, for one pair."""
@@ -59,7 +61,12 @@ def check_target(figure: Figure, rng: random.Random, level: Level) -> Lesson:
         return full_caption(figure, rng)
     claims = parse(told.text) or ()
     lesson = ask("check-target", shown(claims, figure), claim=told.text)
-    return lesson._replace(probes=(shown_probe(figure, figure, told.before, told.after),))
+    return lesson._replace(
+        probes=(
+            claims_probe(figure, figure, told.before, told.after),
+            shown_probe(figure, figure, told.before, told.after),
+        )
+    )
 
 
 def _claim(figure: Figure, rng: random.Random, level: Level) -> Faulty | None:
@@ -128,7 +135,7 @@ def image_lessons(figure: Figure, rng: random.Random, level: Level) -> list[Less
 def judge_lessons(reference: Figure, target: Figure, rng: random.Random, level: Level) -> list[Lesson]:
     """Return the questions about one pair."""
     return [
-        change_images(reference, target, rng),
+        *(change_images(reference, target, rng) for _ in range(CHANGES)),
         split_claims(reference, target, rng),
         *(check_change(reference, target, rng, level) for _ in range(CHANGE_CHECKS)),
         *(compare_changes(reference, target, rng, level, right=turn % 2 == 0) for turn in range(COMPARISONS)),

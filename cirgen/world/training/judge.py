@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from cirgen.world.training.checks import image_lessons, judge_lessons
 from cirgen.world.training.mllm import Lessons, Settings
 from cirgen.world.training.packing import Packed
-from cirgen.world.training.tasks import Lesson, pick_lessons
+from cirgen.world.training.tasks import Lesson
 
-SETTINGS = Settings(seed=1, purpose="second-mllm", image_steps=800, compare_steps=400, near_steps=600, steps=2000)
+SETTINGS = Settings(seed=1, purpose="second-mllm", image_steps=260, compare_steps=300, near_steps=350, steps=1100)
 
-SHARES = {"image": 0.3, "pair": 0.5, "pick": 0.2}
-"""Of batches, by what their rows are about."""
+IMAGE_SHARE = 0.08
+"""Share of batches whose rows are about single images; the others are about pairs."""
 
 IMAGE_BATCH = 32
 """Rows of a batch about single images."""
@@ -27,18 +27,14 @@ class JudgeLessons(Lessons):
     """Draws batches of what a judge is asked."""
 
     def row(self, indices: Sequence[int], rng: random.Random) -> list[Lesson]:
-        """Return the questions about an image, a pair, or a reference and four candidates."""
+        """Return the questions about an image or a pair."""
         first, *others = (self.pool.figures[index] for index in indices)
         if not others:
             return image_lessons(first, rng, self.settings.level)
-        if len(others) == 1:
-            return judge_lessons(first, others[0], rng, self.settings.level)
-        return pick_lessons(first, others, rng)
+        return judge_lessons(first, others[0], rng, self.settings.level)
 
     def batch(self, rng: random.Random) -> tuple[list[int], Packed]:
         """Return the images of all rows, row by row, and the packed questions."""
-        kind = "image" if self.part == "images" else rng.choices(list(SHARES), list(SHARES.values()))[0]
-        if kind == "image":
+        if self.part == "images" or rng.random() < IMAGE_SHARE:
             return self.packed([[rng.randrange(len(self.pool.figures))] for _ in range(IMAGE_BATCH)], rng)
-        size = self.settings.pick_batch if kind == "pick" else self.settings.batch
-        return self.packed([self.images(kind == "pick", rng) for _ in range(size)], rng)
+        return self.packed([self.images(pick=False, rng=rng) for _ in range(self.settings.batch)], rng)

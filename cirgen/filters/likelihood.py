@@ -1,0 +1,95 @@
+"""How probable a model holds a text as the change from reference to target, and not to an image near the target.
+
+Nothing is generated: one pass reads the text as an answer to the prompt that asks for the change. That works for
+models that can write a change and cannot judge one, and has no favourite letters. The share among candidates takes the
+odds of the wording out (as VisualGPTScore, arXiv 2306.01879, divides by the text's own probability).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
+
+import pyarrow as pa
+from pydantic import Field
+
+from cirgen.filters.asking import AskingFilter, AskingSettings, Wanted, failure
+from cirgen.filters.base import Score, ScoreNote
+from cirgen.filters.candidates import distractors
+from cirgen.filters.threshold import Bound, Fitted, Percentile
+from cirgen.filters.tools import Reading, Tools
+from cirgen.settings import Name, Probability
+
+
+class LikelihoodSettings(AskingSettings):
+    """How probable a text must be."""
+
+    name: Literal["likelihood"] = "likelihood"
+    min_text: float | None = Field(None, ge=-1e6, le=0)
+    """Smallest log-likelihood of the whole text; it falls with length, so give a percentile or a fit."""
+    min_text_percentile: Percentile = None
+    min_text_fit: Fitted = None
+    min_share: Probability | None = None
+    """Smallest share of the target in the likelihood of the text among all candidates."""
+    min_share_percentile: Percentile = None
+    min_share_fit: Fitted = None
+    others: int = Field(5, ge=0, le=100)
+    """Near images that the text is also read for, the reference first; 0 asks about the target alone."""
+    prompt: Name = "change-images"
+
+
+class TextLikelihood(AskingFilter):
+    """Reads the text for the target, and for the images near it."""
+
+    Settings = LikelihoodSettings
+    settings: LikelihoodSettings
+    wanted: ClassVar[Mapping[str, Wanted]] = {"prompt": Wanted("change", frozenset({"intent", "examples"}))}
+    depends_on = ("hard_negatives",)
+    bounds = (
+        Bound("min_text", "text", "improbable text", least=True),
+        Bound("min_share", "share", "as probable for another image", least=True),
+    )
+    score_notes: ClassVar[Mapping[str, ScoreNote]] = {
+        "text": ScoreNote(
+            "log-likelihood of the text as the change from reference to target",
+            "natural logarithm, to 0",
+            "below `min_text`",
+        ),
+        "per_token": ScoreNote("`text`, divided by the tokens of the text", "natural logarithm, to 0", ""),
+        "share": ScoreNote(
+            "of the likelihood of the text over target, reference and near images, what falls on the target",
+            "share, 0 to 1",
+            "below `min_share`",
+        ),
+    }
+
+    def scoring(self) -> dict[str, object]:
+        """Return prompt and number of candidates."""
+        return {**super().scoring(), "others": self.settings.others}
+
+    def score(self, triplets: pa.RecordBatch, tools: Tools) -> list[Score]:
+        """Read the text for every candidate."""
+        rows = triplets.to_pylist()
+        candidates = [[row["target_id"], *distractors(row, self.settings.others)] for row in rows]
+        answers = [
+            (self.ask("prompt", (row["reference_id"], image_id), intent="", examples=()), row["text"])
+            for row, of_row in zip(rows, candidates, strict=True)
+            for image_id in of_row
+        ]
+        readings = iter(tools.model().read(answers))
+        return [_score([next(readings) for _ in of_row]) for of_row in candidates]
+
+
+def _score(readings: Sequence[Reading]) -> Score:
+    failed = failure(readings)
+    if failed:
+        return failed
+    target, *others = (reading.log_likelihood for reading in readings)
+    return Score(
+        {
+            "text": target,
+            "per_token": target / readings[0].tokens,
+            "share": 1 / (1 + sum(math.exp(min(other - target, 700.0)) for other in others)),
+        }
+    )
