@@ -52,9 +52,9 @@ class ReviewFigures:
     reviewers: dict[str, int]
     """Triplets of the sample that each judged."""
     shares: dict[str, dict[str, Share]]
-    """`all` (where the sample is of all), `accepted`, `rejected`: verdict to its share there."""
+    """`all` (once both kinds are judged), `accepted`, `rejected`: verdict to its share there."""
     good_accepted: Share | None
-    """Of the good triplets of the run, those that the filters accepted; None unless the sample is of all."""
+    """Of the good triplets of the run, those that the filters accepted; None until both kinds are judged."""
     agreement: Agreement | None
     unreadable: int
     """Lines of the journal that hold no verdict."""
@@ -83,10 +83,10 @@ def review_figures(sample: Sample, given: Given) -> ReviewFigures:
     judged = judged_rows(sample, given)
     of_sample = {row.triplet_id for row in sample.rows}
     parts = {stratum: [one for one in judged if one.row.stratum == stratum] for stratum in sample.design.population}
-    if len(parts) > 1:
+    whole = len(parts) > 1 and all(parts[stratum] or not size for stratum, size in sample.design.population.items())
+    if whole:
         parts = {"all": judged, **parts}
     good = [one for one in judged if one.verdict == GOOD]
-    both = sample.design.origin == "all" and good
     return ReviewFigures(
         rows=len(sample.rows),
         origin=sample.design.origin,
@@ -96,7 +96,7 @@ def review_figures(sample: Sample, given: Given) -> ReviewFigures:
         judged=len(judged),
         reviewers={name: len(of_sample & given.of(name).keys()) for name in given.reviewers},
         shares={name: _shares(rows) for name, rows in parts.items() if rows},
-        good_accepted=_share(good, [one.row.stratum == STRATA[0] for one in good]) if both else None,
+        good_accepted=_share(good, [one.row.stratum == STRATA[0] for one in good]) if whole and good else None,
         agreement=agreement(found for triplet, found in given.verdicts.items() if triplet in of_sample),
         unreadable=given.unreadable,
     )

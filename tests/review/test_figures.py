@@ -71,6 +71,15 @@ def test_figures_hold_in_the_middle_of_a_review(run: Run) -> None:
     assert sum(weights) == pytest.approx(102)
 
 
+def test_one_kind_alone_says_nothing_of_the_whole_run(run: Run) -> None:
+    sample, journal = reviewed(run, 20, 0)
+    row = sample.rows[0]
+    journal.append("Anna", row.triplet_id, "good")
+    figures = review_figures(sample, journal.read())
+    assert set(figures.shares) == {row.stratum}
+    assert figures.good_accepted is None
+
+
 def test_verdicts_on_triplets_outside_the_sample_count_nothing(run: Run) -> None:
     sample, journal = reviewed(run, 20, 20)
     before = review_figures(sample, journal.read())
