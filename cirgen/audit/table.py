@@ -33,7 +33,7 @@ def comparison(one: Audit, other: Audit) -> Iterator[Table]:
         there = [(a, b) for a, b in figures if not (_missing(a) and _missing(b))]
         if there:
             table = _table(section.title, header=True)
-            table.add_column("", min_width=32)
+            table.add_column("", min_width=30)
             table.add_column("A", justify="right", no_wrap=True, min_width=12)
             table.add_column("B", justify="right", no_wrap=True, min_width=12)
             table.add_column("B \u2212 A", justify="right", no_wrap=True, min_width=20)

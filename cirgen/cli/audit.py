@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cirgen.cli.options import JsonOption
+from cirgen.cli.session import told_how_to_go_on
 from cirgen.errors import UserError
 
 if TYPE_CHECKING:
@@ -81,10 +82,11 @@ def audit(
     if Path(corpus).is_dir():
         quieten_datasets()
     console = Console()
-    if corpus_b is None:
-        _one(console, corpus, options, settings, out, card, as_json)
-    else:
-        _two(console, (corpus, corpus_b), options, settings, out, as_json)
+    with told_how_to_go_on(lambda: True):
+        if corpus_b is None:
+            _one(console, corpus, options, settings, out, card, as_json)
+        else:
+            _two(console, (corpus, corpus_b), options, settings, out, as_json)
 
 
 def _columns(given: list[str]) -> tuple[tuple[str, str], ...]:
@@ -99,6 +101,8 @@ def _one(
 ) -> None:
     from cirgen.audit.table import remarks, tables
 
+    if _is_audit(corpus):
+        raise UserError(f"{corpus} is an audit; give another one, or a corpus, to put beside it.")
     run = _run_with_card(corpus) if card else None
     found = _measured(corpus, options, settings)
     folder = out or AUDITS / _folder_name(found.audit)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 QUERIES = "cirgen:queries"
 """The true queries of the embedded world's evaluation collection, none left out."""
+IMAGES = 1_500
+"""Figures of that collection."""
 EACH = 500
 """Queries of one, of two and of three edits."""
 SEED = 0
@@ -44,7 +46,7 @@ def true_queries(options: Options, progress: Progress) -> Corpus:
 
     if options.split is not None:
         raise UserError(f"{QUERIES} has no splits; leave --split out.")
-    world = drawn_collection("evaluation", progress=progress)
+    world = drawn_collection("evaluation", images=IMAGES, progress=progress)
     assert isinstance(world.images, PngImages)
     rows = [
         Row(

@@ -8,12 +8,15 @@ from cirgen.audit.corpora.cirr import is_cirr, read_cirr
 from cirgen.audit.corpora.fashioniq import is_fashioniq, read_fashioniq
 from cirgen.audit.corpora.options import Options
 from cirgen.audit.corpora.ours import is_ours, read_ours
-from cirgen.audit.corpora.table import read_table
+from cirgen.audit.corpora.table import BUILDERS, read_table
 from cirgen.audit.corpus import Corpus
 from cirgen.errors import UserError
 from cirgen.publish.manifest import MANIFEST_NAME
 
 __all__ = ["Options", "corpus_name", "dataset_folder", "open_corpus", "run_of"]
+
+PATHS = ("/", ".", "~")
+"""A name that starts so is a path, no hub id."""
 
 
 def open_corpus(name: str, options: Options) -> Corpus:
@@ -30,6 +33,8 @@ def open_corpus(name: str, options: Options) -> Corpus:
         return read_fashioniq(path, options, shown)
     if path.is_dir() and is_cirr(path):
         return read_cirr(path, options, shown)
+    if not path.exists() and (name.startswith(PATHS) or path.suffix.lower() in BUILDERS):
+        raise UserError(f"There is no corpus at {name}; correct the path, or give a hub id.")
     if not path.is_file() and not _was_saved(path) and is_ours(name, options.revision):
         return read_ours(name, options, shown)
     return read_table(name, options, shown)
