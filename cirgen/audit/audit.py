@@ -10,7 +10,7 @@ from typing import Any
 from cirgen import __version__
 from cirgen.audit.catalog import Catalog, catalog
 from cirgen.audit.changes import changes_section
-from cirgen.audit.corpus import Corpus
+from cirgen.audit.corpus import Corpus, Row
 from cirgen.audit.degrees import degrees_section
 from cirgen.audit.embeddings import Embedded, embed
 from cirgen.audit.figures import Audit, Section, count, missing
@@ -75,7 +75,8 @@ def audit(corpus: Corpus, settings: Settings, progress: Progress | None = None) 
     benchmarks = [read_benchmark(path, progress) for path in settings.benchmarks]
     chosen, note = _encoders(corpus, settings)
     encoders, ranks, why = _ranked(corpus, pictures, chosen, progress)
-    judged, unjudged = _judged(corpus, pictures, ranks, settings, progress)
+    judge, unjudged = _judge(corpus, pictures, settings)
+    judged = _judged(corpus, judge, ranks, pictures, settings, progress)
     sections = (
         _size(corpus),
         *_ranked_sections(corpus, encoders, ranks, why, judged, unjudged),
@@ -91,20 +92,22 @@ def audit(corpus: Corpus, settings: Settings, progress: Progress | None = None) 
         corpus.name,
         corpus.kind,
         __version__,
-        (*corpus.notes, *note, *_filtered_by(corpus, encoders)),
-        _record(settings, encoders, benchmarks),
+        (*corpus.notes, *note, *_made_by(corpus, encoders, judge)),
+        _record(settings, encoders, benchmarks, judge),
         sections,
         corpus.files,
     )
     return Findings(corpus, found, pictures, ranks, tuple(judged))
 
 
-def _record(settings: Settings, encoders: Sequence[Embedded], benchmarks: Sequence[Benchmark]) -> dict[str, Any]:
+def _record(
+    settings: Settings, encoders: Sequence[Embedded], benchmarks: Sequence[Benchmark], judge: Judge | None
+) -> dict[str, Any]:
     return {
         "split": settings.split,
         "encoders": [{"model": one.encoder, "content": one.content} for one in encoders],
         "benchmarks": [{"name": one.name, "pictures": len(one.hashes)} for one in benchmarks],
-        "judge": settings.judge,
+        "judge": None if judge is None else {"model": settings.judge, "content": judge.content},
     }
 
 
@@ -131,8 +134,8 @@ def _encoders(corpus: Corpus, settings: Settings) -> tuple[tuple[str, ...], tupl
     return (JUDGING,), (said,) if own != JUDGING else ()
 
 
-def _filtered_by(corpus: Corpus, encoders: Sequence[Embedded]) -> Iterator[str]:
-    """Say which of the auditing encoders made the corpus, too."""
+def _made_by(corpus: Corpus, encoders: Sequence[Embedded], judge: Judge | None) -> Iterator[str]:
+    """Say which of the auditing models made the corpus, too."""
     made = {one.content: one.role for one in corpus.models if one.content}
     for one in encoders:
         if one.content in made:
@@ -140,6 +143,8 @@ def _filtered_by(corpus: Corpus, encoders: Sequence[Embedded]) -> Iterator[str]:
                 f"{one.encoder} is the corpus's own {made[one.content]}: what it filtered looks better to it than it "
                 "is, so audit with another one too."
             )
+    if judge is not None and judge.content in made:
+        yield f"The judge is the corpus's own {made[judge.content]}: it likes what it wrote; name another one."
 
 
 def _ranked(
@@ -192,24 +197,40 @@ def _of_triplets(corpus: Corpus, pictures: Catalog | None) -> tuple[Section, ...
     )
 
 
-def _judged(
-    corpus: Corpus, pictures: Catalog | None, ranks: Ranks | None, settings: Settings, progress: Progress
-) -> tuple[list[Judged], str]:
-    """Return the judged sample, or why there is none."""
+def _judge(corpus: Corpus, pictures: Catalog | None, settings: Settings) -> tuple[Judge | None, str]:
+    """Return who judges a sample, or why nobody does."""
     if settings.judge is None:
-        return [], NO_JUDGE
+        return None, NO_JUDGE
     if pictures is None or not corpus.triplets:
-        return [], corpus.no_pictures or NO_TARGETS
+        return None, corpus.no_pictures or NO_TARGETS
+    if not _whole(corpus, pictures):
+        return None, NO_PAIR
     from cirgen.backends.transformers import TransformersBackend
     from cirgen.model_settings import Model
 
     contents = dict(zip(pictures.ids, pictures.keys, strict=True))
-    rows = [row for row in corpus.triplets if row.reference in contents and row.target in contents]
-    if not rows:
-        return [], NO_PAIR
-    asking = Judge(corpus, contents, TransformersBackend(Model(model=settings.judge)))
+    return Judge(corpus, contents, TransformersBackend(Model(model=settings.judge))), ""
+
+
+def _whole(corpus: Corpus, pictures: Catalog) -> list[Row]:
+    """Return the rows that have both of their pictures."""
+    there = set(pictures.ids)
+    return [row for row in corpus.triplets if row.reference in there and row.target in there]
+
+
+def _judged(
+    corpus: Corpus,
+    judge: Judge | None,
+    ranks: Ranks | None,
+    pictures: Catalog | None,
+    settings: Settings,
+    progress: Progress,
+) -> list[Judged]:
+    """Return the judged sample, empty where nobody judges."""
+    if judge is None or pictures is None:
+        return []
     rivals = first_rivals(ranks, pictures) if ranks is not None else {}
-    return asking.judge(sampled(rows, settings.judge_sample), rivals, progress), ""
+    return judge.judge(sampled(_whole(corpus, pictures), settings.judge_sample), rivals, progress)
 
 
 def with_section(findings: Findings, section: Section) -> Findings:

@@ -81,7 +81,7 @@ def _split(audit: Audit) -> str:
 def _models(audit: Audit) -> str:
     models = [one["model"] for one in audit.settings.get("encoders", ())]
     judge = audit.settings.get("judge")
-    named = [*models, *([judge] if judge else [])]
+    named = [*models, *([judge["model"]] if judge else [])]
     return f", with {' and '.join(f'`{public_name(model)}`' for model in named)}" if named else ""
 
 

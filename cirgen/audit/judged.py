@@ -76,6 +76,8 @@ class Judge:
         self._contents = contents
         self._backend = backend
         self._prompt = prompt or load_prompt(PROMPT)
+        self.content = backend.identity.content
+        """Hash of the model's files."""
 
     def judge(self, rows: Sequence[Row], rivals: Mapping[Row, str], progress: Progress) -> list[Judged]:
         """Ask about every row, about its pair with the text of another row, and about its rival where it has one."""

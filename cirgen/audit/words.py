@@ -34,7 +34,7 @@ def _bare(value: float, unit: Unit) -> str:
     if unit == "count":
         return f"{value:,.0f}"
     if unit == "percent":
-        return f"{round(value, 1) + 0.0:.1f}"
+        return f"{value:.2f}" if 0.005 <= value < 0.095 else f"{round(value, 1) + 0.0:.1f}"  # rare, yet there
     if unit == "points":
         return f"{round(value, 1) + 0.0:+.1f}"  # no minus before nothing
     if unit == "ratio":
