@@ -10,10 +10,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from cirgen.world.filter_cli import filters, labels
 from cirgen.world.truth_words import MEANINGS
 from cirgen.world.vocabulary import Level
 
 app = typer.Typer(help="The embedded world of toy figures: a diagnostic with exact truth.", no_args_is_help=True)
+
+app.command()(filters)
+app.command()(labels)
 
 LevelOption = Annotated[Level, typer.Option(help="How near values and how strong nuisance are.")]
 SeedOption = Annotated[int, typer.Option(min=0, max=2, help="Which of the three collections.")]

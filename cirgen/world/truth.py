@@ -86,6 +86,16 @@ def judge(gallery: Gallery, reference_id: str, text: str, target_id: str) -> Ver
     )
 
 
+def fitting_images(gallery: Gallery, reference_id: str, text: str, target_id: str) -> int:
+    """Return how many images fit a text that can be read as well as the target does, the target included."""
+    claims = _parse(text)
+    return (
+        0
+        if claims is None
+        else int(_fitting(gallery, claims, gallery.row(reference_id), gallery.row(target_id)).sum())
+    )
+
+
 def judge_all(gallery: Gallery, rows: Iterable[tuple[str, str, str]]) -> list[Verdict]:
     """Judge (reference id, text, target id) rows, in order."""
     return [judge(gallery, *row) for row in rows]
