@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from cirgen.audit.figures import Audit
 from cirgen.audit.words import listed, not_measured, shown
+from cirgen.publish.card import cell, code
 from cirgen.publish.places import public_name
 
 KEYS = (
@@ -61,7 +62,7 @@ def card_section(audit: Audit) -> str:
         "## Audit",
         "",
         f"By `cirgen audit` of cirgen {audit.version}, of all rows{_split(audit)}{_models(audit)}.",
-        *(f"{note}" for note in audit.notes),
+        *(cell(note) for note in audit.notes),
         "",
         "| figure | |",
         "|---|---:|",
@@ -82,7 +83,7 @@ def _models(audit: Audit) -> str:
     models = [one["model"] for one in audit.settings.get("encoders", ())]
     judge = audit.settings.get("judge")
     named = [*models, *([judge["model"]] if judge else [])]
-    return f", with {' and '.join(f'`{public_name(model)}`' for model in named)}" if named else ""
+    return f", with {' and '.join(code(public_name(model)) for model in named)}" if named else ""
 
 
 def _rows(audit: Audit) -> Iterator[str]:
@@ -92,17 +93,13 @@ def _rows(audit: Audit) -> Iterator[str]:
             continue
         section = key.partition(".")[0]
         prefix = f"{titles[section]}: " if section in ("true_queries", "overlap") else ""
-        yield f"| {_cell(prefix + figure.label)} | {_cell(shown(figure))} |"
+        yield f"| {cell(prefix + figure.label)} | {cell(shown(figure))} |"
 
 
 def _numbered(key: str, known: str) -> bool:
     return key.startswith(f"{known}_") and key.removeprefix(f"{known}_").isdecimal()
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("[", "\\[").replace("]", "\\]")
-
-
 def _missing(audit: Audit) -> Iterator[str]:
     for reason, labels in not_measured(audit).items():
-        yield f"- Not measured: {_cell(listed(labels, 99))} ({_cell(reason)})."
+        yield f"- Not measured: {cell(listed(labels, 99))} ({cell(reason)})."

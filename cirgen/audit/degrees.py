@@ -21,13 +21,15 @@ ABOUT = (
 
 
 def degrees_section(corpus: Corpus) -> Section:
-    """Return the degrees of every image of the galleries and of the rows."""
+    """Return the degrees of every image of the galleries that a triplet is asked of, and of the triplets."""
     rows = corpus.triplets
+    asked = {row.gallery for row in rows}  # not those of a split whose targets are withheld
     ends = {
         "reference": Counter(row.reference for row in rows),
         "target": Counter(row.target for row in rows),
     }
-    images = sorted({*corpus.image_ids, *ends["reference"], *ends["target"]})
+    members = {image_id for name in asked for image_id in corpus.galleries[name]}
+    images = sorted({*members, *ends["reference"], *ends["target"]})
     degrees = {end: np.array([found[i] for i in images], dtype=np.int64) for end, found in ends.items()}
     figures = [figure for end, values in degrees.items() for figure in _figures(end, values)]
     unused = int((degrees["reference"] + degrees["target"] == 0).sum())

@@ -26,8 +26,8 @@ HEADLINES = (
     ("shortcuts.gap", "Composition Gap, points"),
     ("texts.unique_share", "unique texts"),
     ("texts.opening_share", "share the commonest opening"),
-    ("false_negatives.estimate", "false negatives, estimate"),
     ("judged.accuracy", "judged right"),
+    ("judged.control", "of foreign texts judged right"),
     ("truth.good", "good, by exact truth"),
 )
 

@@ -44,7 +44,7 @@ def _plot(histogram: Histogram) -> Markup:
             edges = [edge - 0.5 for edge in histogram.edges] if whole else list(histogram.edges)
             for name, counts in histogram.counts.items():
                 axes.stairs(_shares(counts), edges, label=name, color=COLORS.get(name, NEUTRAL), linewidth=1.5)
-        axes.set_xlabel(histogram.title)
+        axes.set_xlabel(histogram.title.replace("$", r"\$"))  # no formula: a model's path may hold one
         axes.set_ylabel("share, %")
     return drawn[0]
 

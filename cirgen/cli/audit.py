@@ -79,7 +79,7 @@ def audit(
     if card and (corpus_b is not None or settings.split is not None or config is not None):
         raise UserError("--card takes a run alone, all splits of what was accepted; leave the other options out.")
     quieten_transformers()
-    if Path(corpus).is_dir():
+    if all(Path(name).exists() for name in (corpus, corpus_b) if name is not None):  # a download keeps its bar
         quieten_datasets()
     console = Console()
     with told_how_to_go_on(lambda: True):

@@ -127,3 +127,9 @@ def test_pairs_and_degrees_of_the_real_cirr_are_those_of_a_plain_count() -> None
     used = values(degrees_section(corpus))
     assert used["target_max"] == max(Counter(target for _, target in pairs).values())
     assert used["references"] == len({reference for reference, _ in pairs})
+
+
+def test_images_of_a_split_whose_targets_are_withheld_are_not_unused() -> None:
+    said = (*rows(("a", "x", "b")), Row("t", "test", "test", "c", "y", ""))
+    found = values(degrees_section(Corpus("made", "made", said, {"g": ("a", "b"), "test": ("c", "d", "e")})))
+    assert (found["unused"], found["references"]) == (0, 1)

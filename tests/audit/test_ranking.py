@@ -189,3 +189,19 @@ def test_the_chance_of_the_rate_grows_with_the_rankings_that_are_tried() -> None
     one, two = (values(ranked(corpus, pictures, embedded[:n])) for n in (1, 2))
     assert one["chance"] < one["rate_chance"] < two["rate_chance"]
     assert {"recall_both_1", "recall_both_2", "gap_1", "gap_2"} <= set(two)
+
+
+def test_embeddings_that_know_nothing_solve_as_many_queries_as_chance() -> None:
+    rng = np.random.default_rng(5)
+    ids = [f"i{number:03d}" for number in range(150)]
+    rows = tuple(
+        Row(f"r{n}", "all", "g", str(a), f"t{n}", str(b))
+        for n, (a, b) in enumerate(rng.choice(ids, 2, replace=False) for _ in range(1500))
+    )
+    corpus = Corpus("made", "made", rows, {"g": tuple(ids)})
+    embedded = Embedded("e", "e", unit(rng.normal(size=(150, 24))), unit(rng.normal(size=(1500, 24))))
+    found = {f.name: f for f in shortcuts_section(ranked(corpus, catalog(ids), [embedded]), 0).figures}
+    for rate, by_chance in (("recall_text", "chance"), ("recall_image", "chance"), ("rate", "rate_chance")):
+        figure, expected = found[rate], found[by_chance].value
+        assert figure.low is not None and figure.high is not None and expected is not None
+        assert figure.low - 0.5 <= expected <= figure.high + 0.5
