@@ -45,18 +45,19 @@ class TextLikelihood(AskingFilter):
     Settings = LikelihoodSettings
     settings: LikelihoodSettings
     wanted: ClassVar[Mapping[str, Wanted]] = {"prompt": Wanted("change", frozenset({"intent", "examples"}))}
+    version = 2
     depends_on = ("hard_negatives",)
     bounds = (
-        Bound("min_text", "text", "improbable text", least=True),
+        Bound("min_text", "whole", "improbable text", least=True),
         Bound("min_share", "share", "as probable for another image", least=True),
     )
     score_notes: ClassVar[Mapping[str, ScoreNote]] = {
-        "text": ScoreNote(
+        "whole": ScoreNote(
             "log-likelihood of the text as the change from reference to target",
             "natural logarithm, to 0",
             "below `min_text`",
         ),
-        "per_token": ScoreNote("`text`, divided by the tokens of the text", "natural logarithm, to 0", ""),
+        "per_token": ScoreNote("`whole`, divided by the tokens of the text", "natural logarithm, to 0", ""),
         "share": ScoreNote(
             "of the likelihood of the text over target, reference and near images, what falls on the target",
             "share, 0 to 1",
@@ -88,7 +89,7 @@ def _score(readings: Sequence[Reading]) -> Score:
     target, *others = (reading.log_likelihood for reading in readings)
     return Score(
         {
-            "text": target,
+            "whole": target,
             "per_token": target / readings[0].tokens,
             "share": 1 / (1 + sum(math.exp(min(other - target, 700.0)) for other in others)),
         }

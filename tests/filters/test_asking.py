@@ -149,7 +149,7 @@ def test_a_text_that_fits_the_target_alone_has_the_whole_share() -> None:
     asker = Told(reading=lambda q, text: Reading("ok", "", -1.0 if q.image_ids[1] == "t" else -60.0, 4))
     (found,) = score("likelihood", asker, triplets(ROW), min_share=0.5)
     assert found.values["share"] == pytest.approx(1)
-    assert (found.values["text"], found.values["per_token"]) == (-1.0, -0.25)
+    assert (found.values["whole"], found.values["per_token"]) == (-1.0, -0.25)
     assert [question.image_ids for question in asker.asked] == [
         ("r", one) for one in ("t", "r", "n0", "n1", "n2", "n3")
     ]

@@ -14,11 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cirgen.errors import UserError
-from cirgen.filters.fit import LEAST_LABELS, LEAST_PASSING
+from cirgen.filters.fit import LEAST_LABELS, LEAST_PASSING, Fit
+from cirgen.filters.labels import IDENTITY
 from cirgen.filters.registry import FILTERS
 from cirgen.filters.threshold import BoundedFilter
 from cirgen.filters.tools import Tools
-from deciding import Plane, decide, make_filter, triplets
+from cirgen.schemas import TRIPLET
+from deciding import decide, make_filter, triplets
 
 LABEL = pa.schema(
     [
@@ -166,8 +168,6 @@ def test_what_a_leak_filter_spares_anyway_counts_as_passing(tmp_path: Path) -> N
 
 
 def _scored(part: Any, rows: list[dict[str, Any]]) -> pa.Table:
-    from cirgen.schemas import TRIPLET
-
     batch = pa.RecordBatch.from_pylist(rows, schema=TRIPLET)
     scores = [score.values for score in part.score(batch, Tools())]
     columns = {name: batch.column(name) for name in ("triplet_id", *part.decides_on)}
@@ -358,33 +358,27 @@ def bounded() -> list[tuple[str, str]]:
     ]
 
 
+@pytest.mark.parametrize("name", FILTERS.names)
+def test_no_score_is_called_like_a_column_that_names_a_triplet(name: str) -> None:
+    """A table to decide on holds both, and the one would hide the other."""
+    assert not set(FILTERS._parts[name].score_notes) & set(TRIPLET.names)
+
+
 @pytest.mark.parametrize(("name", "option"), bounded())
 def test_every_bound_of_every_filter_can_be_fitted(tmp_path: Path, name: str, option: str) -> None:
-    path = str(tmp_path / "labels.parquet")
-    part = make_filter(name, **{f"{option}_fit": {"labels": path, "keep": 0.75}})
-    assert isinstance(part, BoundedFilter)
-    rows = triplets(
-        *(
-            {
-                "text": f"{10 * (number % 9)}",
-                "reference_id": f"{2 * number}",
-                "target_id": f"{90 - 2 * number}",
-                "similarity": number / 40,
-            }
-            for number in range(40)
-        )
-    )
-    score = next(bound.score for bound in part.bounds if bound.option == option)
-    if name == "reference_leak":  # a text of captions alone leaks by degrees
-        for number, row in enumerate(rows):
-            row["text"] = " ".join(f"word{letter}" for letter in "abcdefgh") + f" {number}"
-            row["reference_caption"] = " ".join(f"word{letter}" for letter in "abcdefgh"[: 3 + number % 6])
-    if name == "target_leak":
-        for number, row in enumerate(rows):
-            row["text"] = " ".join(f"word{letter}" for letter in "abcdefgh"[: 3 + number % 6]) + f" {number}"
-            row["target_caption"] = " ".join(f"word{letter}" for letter in "abcdefgh")
+    """Whatever else a filter needs to be told, so only its bounds are looked at."""
+    path, rows = str(tmp_path / "labels.parquet"), rows_of(SCORES)
     write(tmp_path / "labels.parquet", [label(row, number % 4 < 3) for number, row in enumerate(rows)])
-    reasons = decide(part, rows, Plane())
-    assert score in part.score_notes
-    good = [number for number in range(40) if number % 4 < 3]
-    assert sum(not reasons[number] for number in good) >= 0.75 * len(good)
+    kind = FILTERS._parts[name]
+    fit = Fit(labels=path, keep=0.75)
+    part = kind(kind.Settings.model_construct(name=name, **{f"{option}_fit": fit}))  # type: ignore[call-arg]
+    assert isinstance(part, BoundedFilter)
+    assert set(part.decides_on) >= set(IDENTITY)
+    bound = next(bound for bound in part.bounds if bound.option == option)
+    assert bound.score in part.score_notes
+    columns = {column: pa.array([row[column] for row in rows]) for column in ("triplet_id", *part.decides_on)}
+    measured = {score: pa.array([100 * value for value in SCORES], pa.float64()) for score in part.score_notes}
+    (curve,) = part.curves(pa.table(columns | measured)).values()
+    assert curve.reached == 100
+    assert curve.kept[curve.chosen] >= 0.75
+    assert curve.threshold in curve.thresholds
