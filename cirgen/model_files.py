@@ -30,6 +30,8 @@ CONTENT_FILES = (
 )
 """Files that can change an answer; a README beside them cannot."""
 PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "spiece.model")
+_NEEDED = {PROCESSOR_FILES: ("processor", "AutoProcessor"), TOKENIZER_FILES: ("tokenizer", "AutoTokenizer")}
 
 
 @dataclass(frozen=True)
@@ -45,39 +47,45 @@ class ModelFiles:
     """Hash of the files, or the Hub repository at its resolved commit."""
 
 
-def find_model(name: str, revision: str | None = None) -> ModelFiles:
+def find_model(name: str, revision: str | None = None, needs: tuple[str, ...] = PROCESSOR_FILES) -> ModelFiles:
     """Find a model by local folder, `cirgen:NAME` or hub id, fetching it from the Hub where it is not cached.
 
+    Args:
+        name: as a recipe has it.
+        revision: on the Hub.
+        needs: files of which one must be there: `PROCESSOR_FILES` or `TOKENIZER_FILES`.
+
     Raises:
-        UserError: no such folder, no processor in it, or the Hub cannot be reached.
+        UserError: no such folder, no such file in it, or the Hub cannot be reached.
     """
-    local = local_model_folder(name)
+    local = local_model_folder(name, needs)
     if local is not None:
         return ModelFiles(name, local, "", content_hash(local))
     folder = _fetch(name, revision)
     commit = folder.name
-    return ModelFiles(name, _checked(folder), commit, digest("hub", name, commit))
+    return ModelFiles(name, _checked(folder, needs), commit, digest("hub", name, commit))
 
 
-def local_model_folder(name: str) -> Path | None:
+def local_model_folder(name: str, needs: tuple[str, ...] = PROCESSOR_FILES) -> Path | None:
     """Return the folder that a model name stands for on this machine, None for a hub id; reads no weights.
 
     Raises:
-        UserError: no such folder, or no processor in it.
+        UserError: no such folder, or none of the files in it of which it needs one.
     """
     path = local_path(name)
     if not path.is_dir() and not name.startswith((SHIPPED_PREFIX, "/", ".", "~")):
         return None
     if not path.is_dir():
         raise UserError(f"There is no model folder at {path}; correct the path, or name a hub id.")
-    return _checked(path)
+    return _checked(path, needs)
 
 
-def _checked(folder: Path) -> Path:
+def _checked(folder: Path, needs: tuple[str, ...]) -> Path:
     if not (folder / "config.json").is_file():
         raise UserError(f"{folder} holds no config.json; name a folder that a transformers model was saved to.")
-    if not any((folder / name).is_file() for name in PROCESSOR_FILES):
-        raise UserError(f"{folder} has a model but no processor; save its AutoProcessor there too.")
+    if not any((folder / name).is_file() for name in needs):
+        part, loader = _NEEDED[needs]
+        raise UserError(f"{folder} has a model but no {part}; save its {loader} there too.")
     return folder
 
 

@@ -40,6 +40,20 @@ class Model(Settings):
     device: str = "auto"
 
 
+class Classifier(Settings):
+    """A classifier of texts, or of pairs of texts, that a filter asks."""
+
+    model: Name
+    """Hub id or local folder of a transformers model for sequence classification, with its tokenizer."""
+    revision: str | None = None
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
+    batch_shape: int = Field(32, ge=1, le=16_384)
+    """Rows of every forward pass, padded: a part of the answer, as it is for an encoder."""
+    tokens: int = Field(128, ge=8, le=8_192)
+    """Tokens to which a text, or a pair, is padded and cut: a part of the answer, too."""
+    device: str = "auto"
+
+
 class Encoder(Settings):
     """The encoder of images and texts that pairing and filters use."""
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from cirgen.filters.registry import FILTERS
 from cirgen.images import RunImages
-from cirgen.model_settings import Encoder, Model
+from cirgen.model_settings import Classifier, Encoder, Model
 from cirgen.run_folder import Run
 
 if TYPE_CHECKING:
     from cirgen.backends.base import Backend
+    from cirgen.classifiers.transformers import TransformersClassifier
     from cirgen.encoders.transformers import TransformersEncoder
     from cirgen.filters.tools import Embeddings
     from cirgen.stages.embed import RunEmbeddings
@@ -27,6 +28,7 @@ class Models:
         self._backends: dict[Model, Backend] = {}
         self._encoders: dict[Encoder, TransformersEncoder] = {}
         self._embeddings: dict[Encoder, RunEmbeddings] = {}
+        self._classifiers: dict[Classifier, TransformersClassifier] = {}
 
     @property
     def encoder(self) -> TransformersEncoder:
@@ -70,6 +72,14 @@ class Models:
             self._embeddings[wanted] = RunEmbeddings(self._run, self._encoder(wanted), images)
         return self._embeddings[wanted]
 
+    def classifier(self, classifier: Classifier) -> TransformersClassifier:
+        """Return who runs a classifier."""
+        if classifier not in self._classifiers:
+            from cirgen.classifiers.transformers import TransformersClassifier
+
+            self._classifiers[classifier] = TransformersClassifier(classifier)
+        return self._classifiers[classifier]
+
     def _encoder(self, settings: Encoder) -> TransformersEncoder:
         if settings not in self._encoders:
             from cirgen.encoders.transformers import TransformersEncoder
@@ -88,6 +98,7 @@ class Models:
         return {
             **{name: backend.identity.content for name, backend in self._generative()},
             **{name: encoder.files.content for name, encoder in self._encoding()},
+            **{name: classifier.files.content for name, classifier in self._classifying()},
         }
 
     def revisions(self) -> dict[str, str]:
@@ -95,6 +106,7 @@ class Models:
         return {
             **{name: backend.identity.revision for name, backend in self._generative()},
             **{name: encoder.files.revision for name, encoder in self._encoding()},
+            **{name: classifier.files.revision for name, classifier in self._classifying()},
         }
 
     def _generative(self) -> Iterator[tuple[str, Backend]]:
@@ -106,6 +118,18 @@ class Models:
     def _encoding(self) -> Iterator[tuple[str, TransformersEncoder]]:
         for role, encoder in encoding(self._run):
             yield role, self._encoder(encoder)
+
+    def _classifying(self) -> Iterator[tuple[str, TransformersClassifier]]:
+        for role, classifier in classifying(self._run):
+            yield role, self.classifier(classifier)
+
+
+def classifying(run: Run) -> Iterator[tuple[str, Classifier]]:
+    """Yield the classifiers that a recipe names, by role."""
+    for settings in run.recipe.filter:
+        classifier = FILTERS.build(settings).classifier()
+        if classifier is not None:
+            yield f"{getattr(settings, FILTERS.tag)} classifier", classifier
 
 
 def generative(run: Run) -> Iterator[tuple[str, Model]]:

@@ -15,6 +15,7 @@ from cirgen.captions import captions
 from cirgen.changes import save_recipe
 from cirgen.compaction import compact
 from cirgen.errors import UserError
+from cirgen.filters.files import file_contents, with_file_contents
 from cirgen.filters.fitted import label_contents, with_label_contents
 from cirgen.images import RunImages
 from cirgen.keys import recipe_hash
@@ -113,9 +114,11 @@ def note_recipe(run: Run, models: Models) -> None:
     """Write into `run.json` what the recipe uses now; only the lock of prompts remembers what it used before."""
     used = {prompt.reference: prompt.hash for prompt in prompts(run)}
     contents, labels = models.contents(), label_contents(run.recipe.filter)
+    recipe = with_label_contents(run.recipe.resolved(), labels)
+    recipe = with_file_contents(recipe, file_contents(run.recipe.filter, run.progress))
     run.note_facts(
         cirgen=__version__,
-        recipe_hash=recipe_hash(with_label_contents(run.recipe.resolved(), labels), contents, used),
+        recipe_hash=recipe_hash(recipe, contents, used),
         models=contents,
         revisions=models.revisions(),
         prompts=used,

@@ -10,7 +10,8 @@ from cirgen.filters.base import AskedPrompt
 from cirgen.filters.labels import read_labels
 from cirgen.filters.registry import FILTERS
 from cirgen.filters.threshold import FIT_SUFFIX, BoundedSettings
-from cirgen.model_files import local_model_folder
+from cirgen.model_files import TOKENIZER_FILES, local_model_folder
+from cirgen.model_settings import Classifier
 from cirgen.prompts import Prompt, load_prompt
 from cirgen.recipe import Recipe
 from cirgen.recipe_errors import RecipeErrors
@@ -42,7 +43,7 @@ def check_recipe(loaded: LoadedRecipe, files: bool = True) -> None:
     problems += [*_twice(prompts), *_tasks(recipe, prompts), *_slots(recipe, prompts)]
     problems += [*_intents(recipe, prompts), *_signals(recipe), *_filters(recipe)]
     if files:
-        problems += [*_models(recipe), *_images(recipe, prompts), *_labels(recipe)]
+        problems += [*_models(recipe), *_images(recipe, prompts), *_labels(recipe), *_filter_files(recipe)]
     if problems:
         raise RecipeErrors([loaded.problem(place, message) for place, message in problems])
 
@@ -173,6 +174,15 @@ def _images(recipe: Recipe, prompts: dict[Path, Prompt]) -> Problems:
     for place, prompt in prompts.items():
         if "category" in prompt.slots and first and not first[0].category:
             yield place, f"'{prompt.reference}' needs a category, which these images lack; set images.category"
+
+
+def _filter_files(recipe: Recipe) -> Problems:
+    for index, settings in enumerate(recipe.filter):
+        yield from _complaint(("filter", index), settings.check_files)
+        classifier: Classifier | None = getattr(settings, "classifier", None)
+        if classifier is not None:
+            look = partial(local_model_folder, classifier.model, TOKENIZER_FILES)
+            yield from _complaint(("filter", index, "classifier", "model"), look)
 
 
 def _labels(recipe: Recipe) -> Problems:

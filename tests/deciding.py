@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from cirgen.filters.base import Filter, Score
 from cirgen.filters.registry import FILTERS
-from cirgen.filters.tools import Belief, Embeddings, Gallery, Question, Reading, Tools
+from cirgen.filters.tools import Belief, Embeddings, Gallery, Match, Question, Reading, Tools
 from cirgen.keys import digest, draw
 from cirgen.recipe import Recipe
 from cirgen.schemas import TRIPLET
@@ -89,11 +89,36 @@ class Opinion:
         ]
 
 
+class Labels:
+    """A classifier whose probabilities are drawn by what it is shown."""
+
+    identity = "labels"
+    labels = ("contradiction", "neutral", "entailment")
+    exclusive = True
+
+    def probabilities(self, texts: Sequence[str], seconds: Sequence[str] | None = None) -> np.ndarray:
+        drawn = [
+            [draw("label", text, second, label) + 1e-9 for label in self.labels]
+            for text, second in zip(texts, seconds or texts, strict=True)
+        ]
+        return np.asarray([[one / sum(row) for one in row] for row in drawn]).reshape(len(texts), len(self.labels))
+
+
+class Listed:
+    """A list of known pictures that has every third one."""
+
+    identity = "listed"
+
+    def matches(self, image_ids: Sequence[str]) -> list[Match]:
+        levels = [int(6 * draw("known", image_id)) for image_id in image_ids]
+        return [Match(level, "bench") if level < 4 and level else Match(0, "") for level in levels]
+
+
 def tools_of(rows: Sequence[dict[str, Any]], embeddings: Embeddings | None) -> Tools:
-    """Return tools with a model, and a gallery of every picture that rows name and nine more."""
+    """Return tools with models and lists, and a gallery of every picture that rows name and nine more."""
     more = {str(10 * number) for number in range(1, 10)}
     shown = more | {row[end] for row in rows for end in ENDS}
-    return Tools((embeddings,) if embeddings else (), gallery(shown), Opinion())
+    return Tools((embeddings,) if embeddings else (), gallery(shown), Opinion(), Labels(), Listed())
 
 
 def gallery(image_ids: Iterable[str], groups: Mapping[str, str] | None = None) -> Gallery:

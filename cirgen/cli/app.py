@@ -14,6 +14,7 @@ from cirgen import __version__
 from cirgen.cli import (
     audit,
     bench,
+    fingerprint,
     presets,
     preview,
     prompts,
@@ -57,6 +58,7 @@ for command in (
     report.report,
     review.review,
     audit.audit,
+    fingerprint.fingerprint,
     score.score,
     bench.bench,
 ):

@@ -13,13 +13,30 @@ from typing import Any, ClassVar, NamedTuple
 import pyarrow as pa
 
 from cirgen.filters.tools import Question, Tools
-from cirgen.model_settings import Encoder, Model
+from cirgen.model_settings import Classifier, Encoder, Model
+from cirgen.progress import Progress, Silent
 from cirgen.schemas import TRIPLET, Status
 from cirgen.settings import Settings
 
 
 class FilterSettings(Settings):
     """What every filter can be told."""
+
+    def contents(self, progress: Progress) -> dict[str, str]:  # noqa: ARG002
+        """Return the hash of what each setting leads to that names files; it stands for them in the recipe's hash.
+
+        Raises:
+            UserError: a file is missing or is not what it should be.
+        """
+        return {}
+
+    def check_files(self) -> None:
+        """Look whether the files that settings name are there, without reading much.
+
+        Raises:
+            UserError: one is not.
+        """
+        self.contents(Silent())
 
 
 class Score(NamedTuple):
@@ -90,6 +107,14 @@ class Filter(ABC):
     def encoders(self) -> tuple[Encoder, ...]:
         """Return the encoders whose embeddings `score` reads; none stands for the run's."""
         return ()
+
+    def against(self) -> tuple[str, ...]:
+        """Return the folders of pictures, or lists of their fingerprints, among which `score` looks for the run's."""
+        return ()
+
+    def classifier(self) -> Classifier | None:
+        """Return the classifier that `score` asks; None for a filter that asks none."""
+        return None
 
     def model(self) -> Model | None:
         """Return the model that `score` asks; None is the run's `mllm`."""

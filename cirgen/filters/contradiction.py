@@ -1,7 +1,7 @@
 """Texts that contradict the target's caption, or that the reference already fulfils, by a model of entailment (NLI).
 
-The caption is the premise, the text the hypothesis: "a man in a blue hat" contradicts "make the hat red". Of the corpora
-that we read none was checked so. Mind what such models were trained on: sentences that state something, while a
+The caption is the premise, the text the hypothesis: "a man in a blue hat" contradicts "make the hat red". No published
+corpus that we know of was checked so. Mind what such models were trained on: sentences that state something, while a
 modification text commands or leaves half of it out. Look at the scores of a few hundred rows before a bound is set.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 import pyarrow as pa
+from pydantic import Field
 
 from cirgen.errors import UserError
 from cirgen.filters.base import Score, ScoreNote
@@ -18,7 +19,6 @@ from cirgen.filters.threshold import Bound, BoundedFilter, BoundedSettings, Fitt
 from cirgen.filters.tools import Classifier as TextClassifier
 from cirgen.filters.tools import Tools
 from cirgen.model_settings import Classifier
-from cirgen.settings import Probability
 
 
 class ContradictionSettings(BoundedSettings):
@@ -27,11 +27,11 @@ class ContradictionSettings(BoundedSettings):
     name: Literal["contradiction"] = "contradiction"
     classifier: Classifier
     """A model whose labels say contradiction and entailment, such as one trained on MNLI."""
-    max_target: Probability | None = None
+    max_target: float | None = Field(None, ge=0, le=1)
     """Largest probability that the text contradicts the target's caption."""
     max_target_percentile: Percentile = None
     max_target_fit: Fitted = None
-    max_reference: Probability | None = None
+    max_reference: float | None = Field(None, ge=0, le=1)
     """Largest probability that the reference's caption entails the text, which then changes nothing."""
     max_reference_percentile: Percentile = None
     max_reference_fit: Fitted = None

@@ -105,7 +105,7 @@ def _bands(texts: Sequence[str]) -> NDArray[np.uint64]:
 
 
 def _neighbours(bands: NDArray[np.uint64]) -> Iterator[NDArray[np.int64]]:
-    """Yield pairs of texts [2, m] that share a band in which they are `WINDOW` apart at most, one distance at a time."""
+    """Yield pairs of texts [2, m] that share a band and are `WINDOW` apart in it at most, one distance at a time."""
     for band in bands.T:
         order = np.argsort(band, kind="stable")  # texts are sorted, so ties stay so
         starts = np.arange(len(order))

@@ -12,16 +12,17 @@ import hashlib
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from cirgen.errors import UserError
 from cirgen.filters.base import Filter, FilterSettings, Score, ScoreNote
 from cirgen.filters.tools import Tools
+from cirgen.progress import Progress, Silent
 from cirgen.resources import local_path
 from cirgen.settings import Name
 
@@ -47,6 +48,16 @@ class PeopleSettings(FilterSettings):
     """YAML file of more words, in the form of the shipped one (`cirgen/filters/people.yaml`)."""
     replace: bool = False
     """Whether that file stands in the place of the shipped one."""
+
+    @model_validator(mode="after")
+    def _something_to_replace_by(self) -> Self:
+        if self.replace and self.words is None:
+            raise ValueError("replace needs words: the file that stands in the place of the shipped list")
+        return self
+
+    def contents(self, progress: Progress) -> dict[str, str]:  # noqa: ARG002
+        """Return the hash of the file of words."""
+        return {} if self.words is None else {"words": _content(self.words)}
 
 
 class Words(BaseModel):
@@ -102,13 +113,11 @@ class People(Filter):
 
     def scoring(self) -> dict[str, object]:
         """Return what the word lists hold."""
-        own = _content(self.settings.words) if self.settings.words else ""
-        return {"shipped": "" if self.settings.replace else _content(str(SHIPPED)), "own": own}
+        return self._lists
 
     def score(self, triplets: pa.RecordBatch, tools: Tools) -> list[Score]:  # noqa: ARG002
         """Count words about people, by kind."""
-        patterns = _patterns(self.settings.words, self.settings.replace, _content(self.settings.words or str(SHIPPED)))
-        return [patterns.measured(text) for text in triplets.column("text").to_pylist()]
+        return [self._patterns.measured(text) for text in triplets.column("text").to_pylist()]
 
     def decide(self, triplets: pa.Table) -> list[str]:
         """Reject the first kind that a text speaks of."""
@@ -116,6 +125,16 @@ class People(Filter):
             next((f"speaks of {kind}" for kind in KINDS if kind in self.settings.drop and row[kind]), "")
             for row in triplets.select(list(KINDS)).to_pylist()
         ]
+
+    @cached_property
+    def _lists(self) -> dict[str, object]:
+        shipped = "" if self.settings.replace else _content(str(SHIPPED))
+        return {"shipped": shipped, **self.settings.contents(Silent())}
+
+    @cached_property
+    def _patterns(self) -> _Patterns:
+        shipped = WordList() if self.settings.replace else _read(str(SHIPPED))
+        return _compiled(shipped.plus(_read(self.settings.words)) if self.settings.words else shipped)
 
 
 class _Kind(NamedTuple):
@@ -189,12 +208,6 @@ def _opposite(words: Words) -> Iterator[re.Pattern[str]]:
     for one, other in itertools.permutations(map(_any, words.opposites), 2):
         yield _whole(rf"(?:{one})(?: \S+){{0,4}}? {_CHANGED}{_ONE} (?:{other})")
         yield _whole(rf"{_REPLACED} (?:{one})(?: \S+){{0,4}}? (?:with|for|by){_ONE} (?:{other})")
-
-
-@cache
-def _patterns(path: str | None, replace: bool, content: str) -> _Patterns:  # noqa: ARG001 - read anew when it changes
-    shipped = WordList() if replace else _read(str(SHIPPED))
-    return _compiled(shipped.plus(_read(path)) if path else shipped)
 
 
 def _content(path: str) -> str:

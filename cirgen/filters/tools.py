@@ -111,6 +111,45 @@ class Asker(Protocol):
         ...
 
 
+class Classifier(Protocol):
+    """A model that gives texts, or pairs of texts, one of a few labels."""
+
+    identity: str
+    """Content hash of the model and of how it runs; a part of every score key that depends on it."""
+    labels: tuple[str, ...]
+    """L names, as the model has them."""
+    exclusive: bool
+    """True where the probabilities of a text sum to 1, False where each label is a question of its own."""
+
+    def probabilities(self, texts: Sequence[str], seconds: Sequence[str] | None = None) -> NDArray[np.float64]:
+        """Return the probability of each label [len(texts), L]; `seconds` are the other halves of pairs."""
+        ...
+
+
+NOT_FOUND, NEAR, SAME_PIXELS, SAME_FILE = range(4)
+"""How near a picture comes to a known one."""
+
+
+class Match(NamedTuple):
+    """How a picture of the run is found among known ones."""
+
+    level: int
+    """`NOT_FOUND` to `SAME_FILE`."""
+    where: str
+    """Name of the list; empty where it is in none."""
+
+
+class KnownPictures(Protocol):
+    """Pictures by their fingerprints, such as those of a benchmark."""
+
+    identity: str
+    """Hash of the fingerprints; a part of every score key that depends on them."""
+
+    def matches(self, image_ids: Sequence[str]) -> list[Match]:
+        """Return how near the nearest known picture is to each picture of the run."""
+        ...
+
+
 @dataclass(frozen=True)
 class Tools:
     """What the stage hands to a filter: what its class says that it needs."""
@@ -119,6 +158,8 @@ class Tools:
     """Of each encoder that the filter names, of the run's where it names none."""
     gallery: Gallery | None = None
     asker: Asker | None = None
+    classifier: Classifier | None = None
+    known: KnownPictures | None = None
 
     def encoder(self) -> Embeddings:
         """Return the embeddings of the first encoder."""
@@ -131,6 +172,18 @@ class Tools:
         if self.gallery is None:
             raise ValueError("the filter searches a gallery and was given none")
         return self.gallery
+
+    def known_pictures(self) -> KnownPictures:
+        """Return the pictures that are known."""
+        if self.known is None:
+            raise ValueError("the filter looks for known pictures and was given none")
+        return self.known
+
+    def classes(self) -> Classifier:
+        """Return the classifier."""
+        if self.classifier is None:
+            raise ValueError("the filter classifies texts and was given no classifier")
+        return self.classifier
 
     def model(self) -> Asker:
         """Return the model to ask."""

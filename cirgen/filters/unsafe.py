@@ -14,7 +14,7 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from cirgen.errors import UserError
 from cirgen.filters.base import Score, ScoreNote
@@ -22,10 +22,11 @@ from cirgen.filters.threshold import Bound, BoundedFilter, BoundedSettings, Fitt
 from cirgen.filters.tools import Classifier as TextClassifier
 from cirgen.filters.tools import Tools
 from cirgen.filters.words import normalised
+from cirgen.keys import digest
 from cirgen.model_settings import Classifier
 from cirgen.progress import Progress
 from cirgen.resources import local_path
-from cirgen.settings import Name, Probability
+from cirgen.settings import Name
 
 
 class UnsafeSettings(BoundedSettings):
@@ -36,7 +37,7 @@ class UnsafeSettings(BoundedSettings):
     """A model of toxicity, hate and the like; it sees the text alone."""
     labels: tuple[Name, ...] = ()
     """Its labels that are unsafe, as its config.json names them."""
-    max_probability: Probability | None = None
+    max_probability: float | None = Field(None, ge=0, le=1)
     """Largest probability of any unsafe label; of labels that exclude each other, of all of them together."""
     max_probability_percentile: Percentile = None
     max_probability_fit: Fitted = None
@@ -83,7 +84,7 @@ class Unsafe(BoundedFilter):
 
     def scoring(self) -> dict[str, object]:
         """Return the labels and the words that count."""
-        return {"labels": sorted(self.settings.labels), "words": self._words}
+        return {"labels": sorted(self.settings.labels), "words": self._content}
 
     def score(self, triplets: pa.RecordBatch, tools: Tools) -> list[Score]:
         """Classify each text and look for listed words.
@@ -105,6 +106,10 @@ class Unsafe(BoundedFilter):
         return ["lists a word" if n else reason for n, reason in zip(listed, super().decide(triplets), strict=True)]
 
     @cached_property
+    def _content(self) -> str:
+        return digest(self._words)
+
+    @cached_property
     def _words(self) -> list[str]:
         if self.settings.words is None:
             return []
@@ -122,9 +127,8 @@ def _shares(classifier: TextClassifier | None, labels: Sequence[str], texts: Seq
         return np.zeros(len(texts))
     unknown = sorted(set(labels) - set(classifier.labels))
     if unknown:
-        raise UserError(
-            f"The classifier of filter 'unsafe' has no label {unknown[0]}; choose among {', '.join(classifier.labels)}."
-        )
+        known = ", ".join(classifier.labels)
+        raise UserError(f"The classifier of filter 'unsafe' has no label {unknown[0]}; choose among {known}.")
     found = classifier.probabilities(texts)[:, [list(classifier.labels).index(label) for label in labels]]
     return np.asarray(np.minimum(found.sum(axis=1), 1.0) if classifier.exclusive else found.max(axis=1))
 

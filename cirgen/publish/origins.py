@@ -11,8 +11,8 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from cirgen.filters.registry import FILTERS
-from cirgen.model_settings import Encoder, Model
-from cirgen.models import encoding, generative
+from cirgen.model_settings import Classifier, Encoder, Model
+from cirgen.models import classifying, encoding, generative
 from cirgen.prompts import Prompt
 from cirgen.publish.places import public_fields, public_name
 from cirgen.resources import SHIPPED_PREFIX
@@ -37,7 +37,11 @@ def models(run: Run) -> list[ModelFact]:
     """Return the models of a run, those without a content hash in `run.json` with an empty one."""
     facts = run.read_facts()
     contents, revisions = facts.get("models", {}), facts.get("revisions", {})
-    named: dict[str, Model | Encoder] = {**dict(generative(run)), **dict(encoding(run))}
+    named: dict[str, Model | Encoder | Classifier] = {
+        **dict(generative(run)),
+        **dict(encoding(run)),
+        **dict(classifying(run)),
+    }
     return [
         ModelFact(
             role,

@@ -189,6 +189,10 @@ class _Step:
             yield tools.gallery.identity
         if tools.asker:
             yield dict(tools.asker.identity)
+        if tools.classifier:
+            yield tools.classifier.identity
+        if tools.known:
+            yield tools.known.identity
         if self._part.observes:
             yield self._asker().key(self._part.question(row))
 

@@ -9,11 +9,13 @@ import pyarrow.parquet as pq
 from cirgen.backends.base import Backend, ImageReader
 from cirgen.errors import UserError
 from cirgen.filters.base import Filter
+from cirgen.filters.tools import Classifier as TextClassifier
 from cirgen.filters.tools import Embeddings, Gallery, Tools
 from cirgen.keys import digest
-from cirgen.model_settings import Encoder, Model
+from cirgen.model_settings import Classifier, Encoder, Model
 from cirgen.run_folder import Run
 from cirgen.stages.ask import RunAsker
+from cirgen.stages.known import RunMatches
 
 
 class FilterModels(Protocol):
@@ -21,6 +23,10 @@ class FilterModels(Protocol):
 
     def embeddings(self, encoder: Encoder | None) -> Embeddings:
         """Return the embeddings of an encoder, of the run's for None."""
+        ...
+
+    def classifier(self, classifier: Classifier) -> TextClassifier:
+        """Return who runs a classifier."""
         ...
 
     def backend(self, model: Model | None) -> Backend | None:
@@ -44,10 +50,13 @@ class Toolbox:
             UserError: it asks a model and the recipe has none.
         """
         encoders: tuple[Encoder | None, ...] = part.encoders() or (None,)
+        classifier = part.classifier()
         return Tools(
             tuple(self._models.embeddings(encoder) for encoder in encoders) if part.needs_embeddings else (),
             self._read_gallery() if part.needs_gallery else None,
             self._asker(name, part) if part.asks else None,
+            self._models.classifier(classifier) if classifier else None,
+            RunMatches(self._run, part.against()) if part.against() else None,
         )
 
     def _asker(self, name: str, part: Filter) -> RunAsker:

@@ -24,6 +24,7 @@ COMMANDS = [
     ["status"],
     ["retry"],
     ["report"],
+    ["fingerprint"],
     ["review"],
     *(["prompts", name] for name in ("ls", "show", "copy", "diff", "lock")),
     *(["recipes", name] for name in ("ls", "show", "copy")),

@@ -22,6 +22,8 @@ TEXTS = [
     "no red shirt, no hat",
     "the second image shows a hat",
     "red hat and red hat and red hat and red hat and",
+    "the young woman wears a red hat and a blue shirt in front of a tree",
+    "the young woman wears a red hat and a blue shirt in front of a wall",
 ]
 NEAR = [[], [{"image_id": name, "kind": "mined"} for name in ("20", "40", "60", "80")]]
 ROW = st.fixed_dictionaries(
@@ -83,11 +85,29 @@ BOUNDS: dict[tuple[str, str], tuple[Any, bool]] = {
     ("likelihood", "min_text_percentile"): (PERCENT, False),
     ("likelihood", "min_share"): (SHARE, False),
     ("likelihood", "min_share_percentile"): (PERCENT, False),
+    ("near_duplicate", "same_text"): (st.integers(1, 5), True),
+    ("near_duplicate", "near"): (st.integers(10, 20).map(lambda part: part / 20), True),
+    ("near_duplicate", "min_words"): (st.integers(2, 12), True),
+    ("near_duplicate", "copies"): (st.integers(1, 4), True),
+    ("language", "min_confidence"): (SHARE, True),
+    ("language", "min_words"): (st.integers(0, 9), True),
+    ("contradiction", "max_target"): (SHARE, True),
+    ("contradiction", "max_target_percentile"): (PERCENT, True),
+    ("contradiction", "max_reference"): (SHARE, True),
+    ("contradiction", "max_reference_percentile"): (PERCENT, True),
+    ("unsafe", "max_probability"): (SHARE, True),
+    ("unsafe", "max_probability_percentile"): (PERCENT, True),
     ("diversity", "max_share"): (SHARE, True),
     ("diversity", "always"): (st.integers(1, 9), True),
 }
 """Every threshold, values to try, and whether a larger one is looser."""
-NEEDED = {"reference_leak": {"max_share": 0.2}, "target_leak": {"max_share": 0.2}}
+UNSAFE = {"classifier": {"model": "a/model"}, "labels": ["neutral"]}
+NEEDED: dict[str, dict[str, Any]] = {
+    "reference_leak": {"max_share": 0.2},
+    "target_leak": {"max_share": 0.2},
+    "contradiction": {"classifier": {"model": "an/nli"}},
+    "unsafe": UNSAFE,
+}
 TIGHT: dict[str, dict[str, Any]] = {
     "lint": {"min_words": 3},
     "duplicate": {"near": 0.8, "per_pair": 2, "targets_per_text": 1},
@@ -102,6 +122,12 @@ TIGHT: dict[str, dict[str, Any]] = {
     "target_leak": {"max_share": 0.3, "free_words": 0},
     "shortcut": {"min_text_rank": 4, "min_image_rank_percentile": 40},
     "too_broad": {"max_rivals": 2},
+    "near_duplicate": {"same_text": 2, "near": 0.5, "min_words": 2, "copies": 1},
+    "people": {},
+    "language": {"languages": ["de"], "min_words": 0, "min_confidence": 0.1},
+    "decontamination": {"against": ["list.parquet"]},
+    "contradiction": {"classifier": {"model": "an/nli"}, "max_target": 0.4, "max_reference_percentile": 60},
+    "unsafe": UNSAFE | {"max_probability": 0.4},
 }
 
 
@@ -128,6 +154,16 @@ def test_every_filter_and_every_threshold_is_tried_here() -> None:
         ("shortcut", "encoders"),
         ("shortcut", "action"),
         ("too_broad", "encoders"),
+        ("people", "drop"),
+        ("people", "words"),
+        ("people", "replace"),
+        ("language", "languages"),
+        ("decontamination", "against"),
+        ("decontamination", "match"),
+        ("contradiction", "classifier"),
+        ("unsafe", "classifier"),
+        ("unsafe", "labels"),
+        ("unsafe", "words"),
         *((name, setting) for name, setting in named if setting in ASKING),
         *((name, "name") for name in FILTERS.names),
     }

@@ -16,6 +16,9 @@ NEEDED |= {
     "shortcut": {"min_text_rank": 11},
     "too_broad": {"max_rivals": 9},
     "target_leak": {"max_share": 0.8},
+    "decontamination": {"against": ["list.parquet"]},
+    "contradiction": {"classifier": {"model": "an/nli"}, "max_target": 0.5},
+    "unsafe": {"classifier": {"model": "a/model"}, "labels": ["neutral"], "max_probability": 0.5},
 }
 
 
