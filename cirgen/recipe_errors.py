@@ -25,6 +25,7 @@ WORDINGS = {
     "less_than": "must be below {lt}",
     "less_than_equal": "must be at most {le}",
     "string_too_short": "must not be empty",
+    "too_short": "needs more items, at least {min_length}",
     "too_long": "must have at most {max_length} items",
     "literal_error": "must be {expected}",
     "finite_number": "must be a finite number",
@@ -48,9 +49,18 @@ class RecipeErrors(UserError):  # noqa: N818 - it holds several
 
 def complaints(error: ValidationError, root: type[BaseModel]) -> Iterator[tuple[Path, str]]:
     """Yield the place of each mistake, as the user writes it, and what is wrong there."""
-    for details in error.errors():
+    every = error.errors()
+    for details in every:
+        if details["type"] == "too_short" and _of_items(details, every):
+            continue
         place, models = _place(details["loc"], root)
         yield place, _sentence(details, models)
+
+
+def _of_items(details: ErrorDetails, every: Sequence[ErrorDetails]) -> bool:
+    """Return whether items of a list that is too short are wrong, and are not counted for that alone."""
+    loc = details["loc"]
+    return any(len(other["loc"]) > len(loc) and other["loc"][: len(loc)] == loc for other in every)
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:

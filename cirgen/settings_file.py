@@ -174,7 +174,8 @@ def _no_such_item(place: yaml_text.Path, parent: Any) -> str:
 
 def _problem(origins: dict[yaml_text.Path, str], place: yaml_text.Path, message: str) -> str:
     origin = next(origins[p] for p in _upwards(place) if p in origins)
-    return f"{origin}: {_dotted(place)}: {message}".encode(errors="backslashreplace").decode()
+    what = f"{_dotted(place)}: {message}" if place else message
+    return f"{origin}: {what}".encode(errors="backslashreplace").decode()
 
 
 def _upwards(place: yaml_text.Path) -> Iterator[yaml_text.Path]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cirgen.errors import UserError
+from cirgen.keys import digest
 from cirgen.pictures import decode
 from cirgen.resources import local_path
 
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 
 ENDS = {"reference_id": "reference", "target_id": "target"}
 """Id column to the column that its picture appears under."""
+CAUSE_CHARACTERS = 200
+"""So much is quoted of what a library says is wrong."""
 
 
 def load_triplets(
@@ -65,7 +70,7 @@ def load_config(path_or_repo: str | Path, config: str, split: str, revision: str
     """Load one split of one config of a corpus, as it is published.
 
     Raises:
-        UserError: no such corpus, config or split.
+        UserError: no such corpus, config or split, or files that are not those that its card describes.
     """
     from datasets import load_dataset
 
@@ -74,7 +79,24 @@ def load_config(path_or_repo: str | Path, config: str, split: str, revision: str
     if split not in splits:
         known = f"{config}: {', '.join(splits)}" if splits else f"configs {', '.join(_configs(name, revision))}"
         raise UserError(f"The corpus '{name}' has no {config}/{split}; it has {known}.")
-    return load_dataset(name, config, split=split, revision=revision)
+    with _told(name):
+        return load_dataset(name, config, split=split, revision=revision, cache_dir=cache_of(name))
+
+
+def cache_of(name: str) -> str | None:
+    """Return where `datasets` may keep what it reads of a dataset; None is its own place.
+
+    Its own place for a folder goes by the folder's name and its card alone: it would read what another folder of that
+    name held, or this one before its files were changed.
+    """
+    from datasets import config
+
+    folder = Path(name)
+    if not folder.is_dir():
+        return None
+    files = [(str(path.relative_to(folder)), path.stat()) for path in sorted(folder.rglob("*")) if path.is_file()]
+    told = [(path, of_file.st_size, of_file.st_mtime_ns) for path, of_file in files]
+    return str(Path(config.HF_DATASETS_CACHE) / f"cirgen-{digest('folder', str(folder.resolve()), told)[:20]}")
 
 
 def splits_of(path_or_repo: str | Path, config: str, revision: str | None = None) -> list[str]:
@@ -88,8 +110,35 @@ def splits_of(path_or_repo: str | Path, config: str, revision: str | None = None
     name = _name(path_or_repo)
     if config not in _configs(name, revision):
         return []
-    found: list[str] = get_dataset_split_names(name, config, revision=revision)
+    with _told(name):
+        found: list[str] = get_dataset_split_names(name, config, revision=revision)
     return found
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Tell in one sentence what `datasets` cannot read; it raises much of its own, and ValueErrors.
+
+    Raises:
+        UserError: files are damaged, missing or too many, or the Hub cannot be reached.
+    """
+    from datasets.exceptions import DatasetGenerationError, DatasetsError
+
+    try:
+        yield
+    except ConnectionError as error:
+        raise UserError(f"The Hub cannot be reached for '{name}' ({error}); give a dataset folder.") from error
+    except FileNotFoundError:  # there is no such corpus, which others tell
+        raise
+    except (DatasetsError, ValueError) as error:
+        cause = error.__cause__ if isinstance(error, DatasetGenerationError) and error.__cause__ else error
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise cause from error
+        said = " ".join(f"{type(cause).__name__}: {cause}".split())[:CAUSE_CHARACTERS]
+        raise UserError(
+            f"The files of the corpus '{name}' are not those that its card describes ({said}); export or download it "
+            "again."
+        ) from error
 
 
 def _name(path_or_repo: str | Path) -> str:
@@ -102,7 +151,8 @@ def _configs(name: str, revision: str | None) -> list[str]:
     from datasets.exceptions import DatasetNotFoundError
 
     try:
-        found: list[str] = get_dataset_config_names(name, revision=revision)
+        with _told(name):
+            found: list[str] = get_dataset_config_names(name, revision=revision)
     except (DatasetNotFoundError, FileNotFoundError) as error:
         if Path(name).is_dir() and set(name) & set("[]*?"):
             raise UserError(f"`datasets` takes [ ] * and ? in '{name}' for a pattern; rename it.") from error
@@ -149,7 +199,11 @@ class CorpusPictures:
         if not self.has(image_id):
             raise UserError(f"The corpus has no image {image_id}; it was cut or changed after export.")
         row: Mapping[str, Any] = self.table[int(self._order[self._place(image_id)])]
-        return _content(row["image"]) if self._originals is None else self._originals.read(row)
+        if self._originals is not None:
+            return self._originals.read(row)
+        if row["image"] is None:
+            raise UserError(f"The corpus holds no picture of image {image_id}; export it again, or give `images`.")
+        return _content(row["image"])
 
     def _place(self, image_id: str) -> int:
         return int(np.searchsorted(self._ids, image_id.encode()))

@@ -42,7 +42,7 @@ def bench(
     from cirgen.progress import to_stderr
     from cirgen_benchmark.verdict.bench import bench as judge
     from cirgen_benchmark.verdict.bench import load_preset
-    from cirgen_benchmark.verdict.table import tables
+    from cirgen_benchmark.verdict.table import EXPLAINED, tables
     from cirgen_benchmark.verdict.words import sentence
 
     chosen = load_preset(preset, [*(settings or ()), *([f"root={json.dumps(str(root))}"] if root else ())])
@@ -59,7 +59,8 @@ def bench(
     for table in tables(results):
         console.print(table)
         console.print()
-    for line in (*results.notes, sentence(results)):
+    explained = [EXPLAINED] if chosen.contrasts else []
+    for line in (*explained, *results.notes, "", sentence(results)):
         console.print(line, highlight=False)
     console.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
     if chosen.submissions:

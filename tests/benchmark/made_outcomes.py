@@ -24,6 +24,7 @@ def made_results(
     best: Mapping[str, Hits] | None = None,
     parts: Mapping[str, int] | None = None,
     references: int | None = None,
+    steps: Mapping[str, int] | None = None,
     **sections: Any,
 ) -> Results:
     """Return the results of the arms of a preset, whose seeds are as many as the rows.
@@ -33,6 +34,7 @@ def made_results(
         best: of arms at their best step.
         parts: name and queries of each part, in order; one without a name by default.
         references: queries in turn are about so many; each is about its own by default.
+        steps: of each arm, where they are not equal.
         sections: of the preset.
     """
     seeds, queries = next(iter(hits.values())).shape
@@ -64,5 +66,9 @@ def made_results(
         for name, at, found in taken:
             primary = Figure(dict(zip(layout, np.split(found[seed], splits), strict=True)))
             metrics = {"made.recall@10": primary.mean()}
-            outcomes.append(Outcome(arms[name], seed, at, 3 + seed, metrics, primary, (40, 20), table, ()))
+            outcomes.append(
+                Outcome(
+                    arms[name], seed, at, 3 + seed, metrics, primary, (steps or {}).get(name, 7), (40, 20), table, ()
+                )
+            )
     return Results(preset, outcomes)

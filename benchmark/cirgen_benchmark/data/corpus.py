@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +32,8 @@ class CorpusImages(PixelImages):
         self._pictures = pictures
         rows = pictures.table.select_columns(["image_id", "group"]).with_format("arrow")[:]
         ids, groups = (rows[name].to_pylist() for name in ("image_id", "group"))
+        if not all(ids) or len(set(ids)) < len(ids):
+            raise UserError("The images of the corpus lack an image_id, or have one twice; export it again.")
         self._groups: dict[str, str] = dict(zip(ids, groups, strict=True))
 
     @property
@@ -104,18 +108,20 @@ class Corpus:
         """The rows that the filters let through, by triplet id.
 
         Raises:
-            UserError: the corpus has none in these splits.
+            UserError: the corpus has none in these splits, or rows that are no triplets, which are counted and named.
         """
         rows = tuple(row for split in self._splits for row in self._rows("triplets", split))
         if not rows:
             raise UserError(f"The corpus '{self.name}' has no triplets in {', '.join(self._splits)}.")
+        self._refuse(rows, "have no text", lambda row: not row.triplet.texts[0].strip())
+        self._refuse(rows, "ask for their own reference", lambda row: row.triplet.reference == row.triplet.target)
         return rows
 
     @cached_property
     def rejected(self) -> tuple[CorpusRow, ...]:
         """The rows that a filter rejected, as far as they are published; those without a text cannot train."""
         rows = (row for split in self._splits for row in self._published_rejects(split))
-        return tuple(row for row in rows if all(row.triplet.texts))
+        return tuple(row for row in rows if row.triplet.texts[0].strip())
 
     @cached_property
     def fingerprint(self) -> str:
@@ -135,8 +141,24 @@ class Corpus:
                 f"The corpus '{self.name}' lacks the columns {', '.join(sorted(missing))} in {config}/{split}; "
                 "give a dataset that cirgen wrote."
             )
-        for row in table.select_columns([name for name in COLUMNS if name in table.column_names]):
-            yield _row(row)
+        rows = [_row(row) for row in table.select_columns([name for name in COLUMNS if name in table.column_names])]
+        seen = Counter(row.triplet_id for row in rows)
+        self._refuse(rows, f"of {config}/{split} lack an id", _has_hole)
+        self._refuse(rows, f"of {config}/{split} have the triplet_id of another", lambda row: seen[row.triplet_id] > 1)
+        yield from rows
+
+    def _refuse(self, rows: Sequence[CorpusRow], what: str, wrong: Callable[[CorpusRow], bool]) -> None:
+        found = [row.triplet_id for row in rows if wrong(row)]
+        if found:
+            raise UserError(
+                f"{len(found):,} of {len(rows):,} rows of the corpus '{self.name}' {what}, such as triplet "
+                f"{found[0]}; leave them out, or export it again."
+            )
+
+
+def _has_hole(row: CorpusRow) -> bool:
+    triplet = row.triplet
+    return None in (row.triplet_id, triplet.reference, triplet.target)
 
 
 def _row(row: Mapping[str, Any]) -> CorpusRow:
@@ -144,12 +166,17 @@ def _row(row: Mapping[str, Any]) -> CorpusRow:
     triplet = Triplet(
         reference=row["reference_id"],
         target=row["target_id"],
-        texts=(row["text"],),
+        texts=(row["text"] or "",),
         positives=tuple(row.get("positive_ids") or ()),
         hard_negatives=tuple(wrong),
         origin="synthetic",
     )
     return CorpusRow(
-        row["triplet_id"], triplet, row.get("change_type") or "", row.get(SIMILARITY),
+        row["triplet_id"], triplet, row.get("change_type") or "", _finite(row.get(SIMILARITY)),
         row.get("reason") or "",
     )  # fmt: skip
+
+
+def _finite(score: float | None) -> float | None:
+    """Return a score; None where there is none, as there is of a pair that a filter could not score."""
+    return score if score is not None and math.isfinite(score) else None

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -22,6 +23,7 @@ from cirgen_benchmark.models.base import Retriever
 from cirgen_benchmark.models.fit import check_fit
 from cirgen_benchmark.models.registry import load_origin
 from cirgen_benchmark.models.stock import Origin, StockRetriever
+from cirgen_benchmark.training.disk import telling_full_disks
 from cirgen_benchmark.training.fingerprints import tensors_hash
 
 WEIGHTS_FILE = "retriever.safetensors"
@@ -39,7 +41,7 @@ def save_retriever(retriever: Retriever, folder: Path) -> None:
         "content": _content(retriever.identity, state),
     }
     (folder / ABOUT_FILE).unlink(missing_ok=True)
-    with atomic_path(folder / WEIGHTS_FILE) as temporary:
+    with telling_full_disks(), atomic_path(folder / WEIGHTS_FILE) as temporary:
         save_file(state, temporary)
     write_text(folder / ABOUT_FILE, json.dumps(about, indent=2) + "\n")
 
@@ -73,7 +75,7 @@ def load_weights(retriever: Retriever, folder: Path) -> None:
             options; or a file that is not what was saved.
     """
     about = _about(folder)
-    state = load_file(folder / WEIGHTS_FILE)
+    state = _weights(folder / WEIGHTS_FILE)
     if about["prepared"]:
         retriever.prepare_stage_two()
     check_fit(retriever.state_dict(), state, folder)
@@ -110,5 +112,15 @@ def _about(folder: Path) -> Mapping[str, Any]:
     path = folder / ABOUT_FILE
     if not path.is_file():
         raise UserError(f"There is no {ABOUT_FILE} in {folder}; name a folder that a retriever was saved to.")
-    about: dict[str, Any] = json.loads(path.read_text(encoding="utf8"))
+    try:
+        about: dict[str, Any] = json.loads(path.read_text(encoding="utf8"))
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}); save the retriever anew.") from error
     return about
+
+
+def _weights(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, FileNotFoundError) as error:
+        raise UserError(f"{path} is damaged or gone ({error}); save the retriever anew.") from error

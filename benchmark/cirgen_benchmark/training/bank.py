@@ -18,6 +18,7 @@ from cirgen.shards import atomic_path
 from cirgen_benchmark.images import ImageCollection
 from cirgen_benchmark.training.bank_loss import BankRows, Pairs
 from cirgen_benchmark.training.batches import NEGATIVES, Part
+from cirgen_benchmark.training.disk import mapped_array
 from cirgen_benchmark.training.features import EncodedImages
 from cirgen_benchmark.training.indexed import IndexedTriplets, Numbers
 from cirgen_benchmark.training.settings import BankSettings
@@ -165,7 +166,7 @@ def _gathered(
         raise ValueError("a bank on disk needs a file")
     if write:
         with atomic_path(file) as temporary:
-            mapped = np.lib.format.open_memmap(temporary, "w+", np.dtype(settings.dtype), shape)
+            mapped = mapped_array(temporary, shape, settings.dtype)
             _copy(sources, mapped)
             mapped.flush()
     found: BankRows = np.load(file, mmap_mode="r")

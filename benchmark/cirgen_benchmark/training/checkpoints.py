@@ -6,7 +6,8 @@
     bank.npy                 while it trains: the bank, where it is on disk
     result.json              once it is finished, which removes the checkpoint
 
-Each file appears under its name when it is whole. Weights of a step that no checkpoint counts yet are written again
+Each file appears under its name when it is whole, and one with tensors carries a hash of them, so that what a disk
+damaged is never gone on from. Weights of a step that no checkpoint counts yet are written again
 when a killed stage goes on; those that the checkpoint counts on are kept until another one is on disk. No state of a
 random generator has to be kept: each step seeds its own (`batches`).
 """
@@ -14,22 +15,25 @@ random generator has to be kept: each step seeds its own (`batches`).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from cirgen.errors import UserError
 from cirgen.file_locks import exclusive, remove_unclaimed
+from cirgen.keys import digest
 from cirgen.shards import TEMPORARY_SUFFIX, atomic_path, write_text
 from cirgen_benchmark.models.fit import check_fit
+from cirgen_benchmark.training.disk import telling_full_disks
+from cirgen_benchmark.training.fingerprints import tensors_hash
 
 TEMPERATURE = "temperature"
 PROVENANCE_FILE = "provenance.json"
@@ -37,6 +41,7 @@ CHECKPOINT_FILE = "checkpoint.safetensors"
 RESULT_FILE = "result.json"
 BANK_FILE = "bank.npy"
 LOCK_FILE = "stage.lock"
+Read = TypeVar("Read")
 Parameters = Mapping[str, nn.Parameter]
 """What is trained, by name, the temperature included."""
 
@@ -116,7 +121,11 @@ class StageFolder:
         self._remove_weights(state)
 
     def read_checkpoint(self, parameters: Parameters, optimiser: Optimizer) -> State | None:
-        """Load the last checkpoint into parameters and optimiser; None where there is none."""
+        """Load the last checkpoint into parameters and optimiser; None where there is none.
+
+        Raises:
+            UserError: it is damaged.
+        """
         path = self.path / CHECKPOINT_FILE
         if not path.exists():
             return None
@@ -131,11 +140,18 @@ class StageFolder:
         self._clean_up(state)
 
     def read_result(self) -> State | None:
-        """Return what the stage has come to; None where it is not finished."""
+        """Return what the stage has come to; None where it is not finished.
+
+        Raises:
+            UserError: the result is damaged, or its weights are gone.
+        """
         path = self.path / RESULT_FILE
         if not path.exists():
             return None
-        state = _state(json.loads(path.read_text(encoding="utf8"))["state"])
+        state = _read_json(path, lambda found: _state(found["state"]))
+        for step in {state.step, state.best or state.step}:
+            if not self.weights_file(step).is_file():
+                raise _damaged(self.weights_file(step), "is gone")
         self._clean_up(state)
         return state
 
@@ -160,7 +176,7 @@ class StageFolder:
         path = self.path / PROVENANCE_FILE
         if not path.exists():
             return
-        there, here = _leaves(json.loads(path.read_text(encoding="utf8"))), _leaves(self._provenance)
+        there, here = _read_json(path, _leaves), _leaves(self._provenance)
         names = sorted(name for name in there.keys() | here.keys() if there.get(name) != here.get(name))
         if names:
             shown = "; ".join(f"{name}: {there.get(name)} there, {here.get(name)} here" for name in names)
@@ -186,7 +202,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the trained parameters of a file of weights, and what it says of itself: `step` and `provenance`.
 
     Raises:
-        UserError: there is no such file.
+        UserError: there is no such file, or it is damaged.
     """
     if not path.is_file():
         raise UserError(f"There are no trained weights at {path}; train the stage first, or correct the path.")
@@ -221,15 +237,42 @@ def _state(fields: Mapping[str, Any]) -> State:
 
 
 def _save(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    with atomic_path(path) as temporary:
-        save_file(dict(tensors), temporary, metadata={"about": json.dumps(about)})
+    said = {**about, "content": _content(about, tensors)}
+    with telling_full_disks(), atomic_path(path) as temporary:
+        save_file(dict(tensors), temporary, metadata={"about": json.dumps(said)})  # the order of several keys varies
 
 
 def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        about: dict[str, Any] = json.loads(file.metadata()["about"])
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            about: dict[str, Any] = json.loads(file.metadata()["about"])
+        content = about.pop("content")
+    except (SafetensorError, LookupError, TypeError, ValueError) as error:
+        raise _damaged(path) from error
+    if content != _content(about, tensors):
+        raise _damaged(path)
     return tensors, about
+
+
+def _content(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    return digest("weights", json.dumps(about, sort_keys=True), tensors_hash(tensors))
+
+
+def _read_json(path: Path, read: Callable[[Any], Read]) -> Read:
+    """Read a small file that this module wrote.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    try:
+        return read(json.loads(path.read_text(encoding="utf8")))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path, how: str = "is damaged") -> UserError:
+    return UserError(f"{path} {how}; remove the folder {path.parent}, and that stage is trained anew.")
 
 
 def _leaves(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

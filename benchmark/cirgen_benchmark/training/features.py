@@ -2,14 +2,18 @@
 
 On disk, a folder holds one set of pictures as one model encodes them. Its name is a hash of what decides the numbers:
 the weights that encodings depend on, what preprocessing does, the contents of the pictures, number formats. No path is
-part of it, so that nothing encoded by another model or from another picture is ever read.
+part of it, so that nothing encoded by another model or from another picture is ever read. `contents.json`, written
+last, holds the hash of each array: what a disk damaged is encoded again, never read.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +31,7 @@ from cirgen.scratch import remove_leftover_folders, scratch_folder
 from cirgen.shards import flush_to_disk
 from cirgen_benchmark.images import ImageCollection
 from cirgen_benchmark.models.base import Retriever
+from cirgen_benchmark.training.disk import mapped_array
 from cirgen_benchmark.training.fingerprints import encoder_hash
 from cirgen_benchmark.training.indexed import Numbers, Pictures
 from cirgen_benchmark.training.pixels import WORKERS, PictureFiles, made_ahead
@@ -113,6 +118,8 @@ def encode_collection(
     if folder is None:
         return job.result(*job.in_memory())
     path = folder / job.key()
+    if path.is_dir() and not _is_whole(path):
+        _remove(path)
     if not path.is_dir():
         job.on_disk(path)
     return job.result(_opened(path / "references.npy") if references else None, _opened(path / "targets.npy"))
@@ -166,12 +173,14 @@ class _Job:
         with scratch_folder(path) as folder:
 
             def make(shape: tuple[int, ...], name: str) -> NDArray[Any]:
-                return np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.dtype(self._dtype), shape)
+                return mapped_array(folder / f"{name}.npy", shape, self._dtype)
 
             for array in self._encoded(make):
                 if isinstance(array, np.memmap):
                     array.flush()
-            (folder / CONTENTS).write_text(json.dumps(self._contents), encoding="utf8")
+            arrays = {file.name: _file_hash(file) for file in sorted(folder.glob("*.npy"))}
+            about = {"contents": self._contents, "arrays": arrays}
+            (folder / CONTENTS).write_text(json.dumps(about), encoding="utf8")
             for file in sorted(folder.iterdir()):
                 flush_to_disk(file)
             try:
@@ -233,6 +242,28 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+def _is_whole(folder: Path) -> bool:
+    """Return whether the arrays of a folder are those that were written."""
+    try:
+        arrays = json.loads((folder / CONTENTS).read_text(encoding="utf8"))["arrays"]
+        return bool(arrays) and all(_file_hash(folder / name) == written for name, written in arrays.items())
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return False
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder under another name, so that nobody reads it half."""
+    aside = folder.with_name(f"{folder.name}.damaged-{os.getpid()}")
+    with suppress(FileNotFoundError):  # another process was faster
+        folder.rename(aside)
+        shutil.rmtree(aside)
+
+
+def _file_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _opened(path: Path) -> Tensor:

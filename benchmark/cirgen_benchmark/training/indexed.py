@@ -91,7 +91,7 @@ def index_triplets(triplets: Sequence[Triplet], images: ImageCollection, hard_ne
     Raises:
         UserError: there are no triplets, or one has no text, or they name images that the collection lacks.
     """
-    _check(triplets, images, hard_negatives)
+    check_triplets(triplets, images, hard_negatives)
     pictures = Pictures(images)
     ends = np.array([[pictures.number(t.reference), pictures.number(t.target)] for t in triplets], dtype=np.int64)
     named = len(pictures)
@@ -102,7 +102,12 @@ def index_triplets(triplets: Sequence[Triplet], images: ImageCollection, hard_ne
     return IndexedTriplets(pictures, ends[:, 0], ends[:, 1], texts, positives, negatives, named, shown)
 
 
-def _check(triplets: Sequence[Triplet], images: ImageCollection, hard_negatives: int) -> None:
+def check_triplets(triplets: Sequence[Triplet], images: ImageCollection, hard_negatives: int = 0) -> None:
+    """Check that triplets can be trained on, without opening an image.
+
+    Raises:
+        UserError: as `index_triplets`.
+    """
     if not triplets:
         raise UserError("There are no triplets to train on; name a corpus or a split that has some.")
     silent = sum(not t.texts for t in triplets)

@@ -143,6 +143,7 @@ class Loop:
         return total
 
     def _look(self, done: int) -> None:
+        self._log.read()  # a model that went astray has nothing to be looked at
         if self._looks.evaluate is not None:
             self._log.history.append((done, self._score(self._looks.evaluate, done)))
         if self._accelerator.is_main_process and (self._looks.keep_all or self._state(done).best == done):

@@ -8,6 +8,8 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from cirgen.settings import Settings
 
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
 
 class BankSettings(Settings):
     """The static bank of target embeddings (stage two)."""
@@ -32,7 +34,7 @@ class OptimiserSettings(Settings):
     """AdamW as the paper's released code has it: no schedule, no warm-up, no clipping."""
 
     rate: PositiveFloat = 2e-5
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
     epsilon: PositiveFloat = 1e-7
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
 

@@ -11,6 +11,7 @@ OUTPUT/work/             trained weights and encoded images; the same command fi
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ import pyarrow as pa
 
 from cirgen import yaml_text
 from cirgen.devices import pick_device
+from cirgen.errors import UserError
 from cirgen.progress import Progress, Silent
 from cirgen.resources import local_path
 from cirgen.settings_file import Shelf, load_settings
@@ -39,6 +41,7 @@ from cirgen_benchmark.verdict.record import record
 from cirgen_benchmark.verdict.report import write_report
 from cirgen_benchmark.verdict.results import Results
 from cirgen_benchmark.verdict.runner import Outcome, Runner
+from cirgen_benchmark.verdict.words import counted
 from cirgen_benchmark.verdict.workers import side_by_side
 
 PRESETS = Shelf("presets", "preset", "cirgen presets ls")
@@ -79,20 +82,32 @@ def bench(
         progress: where arms and steps are shown.
 
     Raises:
-        UserError: something that the preset needs is not there.
+        UserError: something that the preset needs is not there, or other processes cannot be given the model.
     """
     progress = progress or Silent()
+    if jobs > 1 and model is not None:
+        _check_pickles(model)
     job = _Job(str(corpus), preset, output, images, model)
     runner, mixture = job.runner(progress, checked=True)
     write_text(output / "preset.yaml", yaml_text.write_yaml(preset.model_dump(mode="json")))
     each = _in_processes(job, jobs, progress) if jobs > 1 else _one_by_one(runner, preset, progress)
-    results = Results(preset, list(each), mixture.remarks)
+    outcomes = list(each)
+    results = Results(preset, outcomes, [*mixture.remarks, *_overlap(runner.seen(planned(preset)))])
     _write_queries(output / "queries.parquet", results.outcomes)
     sent = [str(path.relative_to(output)) for path in _write_submissions(output / "submissions", runner, preset)]
     found = record(results, str(corpus), mixture.fingerprints, runner.base, sent)
     write_text(output / "bench.json", json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     write_report(output / "report.html", results, runner, str(corpus))
     return results
+
+
+def _overlap(pictures: int) -> list[str]:
+    if not pictures:
+        return []
+    return [
+        f"Evaluation asks about {counted(pictures, 'picture')} that training showed, too: recall of the arms that saw "
+        "them is too good."
+    ]
 
 
 class _Job(NamedTuple):
@@ -121,6 +136,15 @@ class _Job(NamedTuple):
             check_preset(preset, mixture, evaluation, development)
         base = self.model or _base(preset.base)
         return Runner(preset, mixture, base, development, evaluation, server, work, progress), mixture
+
+
+def _check_pickles(model: Retriever) -> None:
+    try:
+        pickle.dumps(model)
+    except Exception as error:
+        raise UserError(
+            f"The model cannot be given to other processes ({error}); define its class in a module, or set jobs to 1."
+        ) from error
 
 
 def _base(settings: BaseSettings) -> Retriever:

@@ -109,8 +109,19 @@ class Examiner:
         return found
 
     def scores(self, model: Retriever, encoded: EncodedImages | None = None) -> Scores:
-        """Score a model, whose pictures may be encoded already."""
-        return self.protocol.score(self.features(model, encoded or self.encode(model)))
+        """Score a model, whose pictures may be encoded already.
+
+        Raises:
+            UserError: its embeddings are no numbers.
+        """
+        features = self.features(model, encoded or self.encode(model))
+        broken = [name for name, rows in features.items() if not np.isfinite(rows).all()]
+        if broken:
+            raise UserError(
+                f"The model embeds {' and '.join(broken)} as NaN or infinity: training went astray, or its weights "
+                "were broken before; lower the learning rate, raise the temperature, or train in float32."
+            )
+        return self.protocol.score(features)
 
     def submissions(self, model: Retriever, encoded: EncodedImages) -> Sequence[Submission]:
         """Return the files that the benchmark's server takes.

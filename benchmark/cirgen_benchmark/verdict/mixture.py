@@ -15,7 +15,7 @@ from cirgen_benchmark.data.union import UnionImages
 from cirgen_benchmark.images import ImageCollection
 from cirgen_benchmark.triplets import Triplet
 from cirgen_benchmark.verdict.holdout import Holdout
-from cirgen_benchmark.verdict.preset import DataSettings, FilesHuman, HoldoutQueries, Preset, WorldHuman
+from cirgen_benchmark.verdict.preset import MOST_DRAWN, DataSettings, FilesHuman, HoldoutQueries, Preset, WorldHuman
 from cirgen_benchmark.verdict.selection import Selector, by_pair
 from cirgen_benchmark.verdict.world import Truth, WorldCollection, human_like, shipped_collection
 
@@ -112,7 +112,12 @@ class Mixture:
             return []
         number = settings.triplets if data.human is True else int(data.human)
         if isinstance(settings, WorldHuman):
-            return list(human_like(self._shipped, number or settings.triplets, seed).triplets)
+            wanted = number or settings.triplets
+            if wanted > MOST_DRAWN:
+                raise UserError(
+                    f"At most {MOST_DRAWN:,} human-like triplets can be drawn, not {wanted:,}; ask for fewer."
+                )
+            return list(human_like(self._shipped, wanted, seed).triplets)
         found = list(self._training_people)
         if number is None:
             return found

@@ -55,7 +55,7 @@ def _points(name: str, curve: CurveSettings, arms: dict[str, PlannedArm]) -> Ite
     for of in curve.arms:
         for value in curve.values:
             steps = tuple(_varied(step, curve, value) for step in arms[of].steps)
-            yield PlannedArm(f"{of} ({name}: {value:g})", steps, arms[of].inputs, name, of, value)
+            yield PlannedArm(curve.point(name, of, value), steps, arms[of].inputs, name, of, value)
 
 
 def _varied(step: PlannedStep, curve: CurveSettings, value: float) -> PlannedStep:

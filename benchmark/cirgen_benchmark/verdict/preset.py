@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
 from cirgen.settings import Name, Settings
 from cirgen_benchmark.training.settings import StageSettings
@@ -15,12 +15,24 @@ SEEDS_OF_A_CLAIM = 5
 """With fewer, how much training varies is hardly known."""
 
 
+LARGEST_SEED = 2**31 - 1
+MOST_DRAWN = 10_000
+"""Human-like triplets, or queries of each number of edits: a family of figures has hardly more that differ."""
+
+
 def _different(seeds: tuple[int, ...]) -> tuple[int, ...]:
     if len(set(seeds)) < len(seeds):
         raise ValueError("a seed is given twice, which is no other draw; leave it out")
     return seeds
 
 
+def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError("one is given twice; leave it out")
+    return values
+
+
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 Selection = Literal["accepted", "all", "random", "matched", "good", "truth_text"]
 """Which rows of a corpus train:
 
@@ -54,7 +66,7 @@ class WorldHuman(Settings):
     """Human-like triplets of the figures that ship with cirgen, written by rules of the second grammar."""
 
     kind: Literal["world"] = "world"
-    triplets: PositiveInt = 500
+    triplets: Annotated[int, Field(ge=1, le=MOST_DRAWN)] = 500
 
 
 class FilesHuman(Settings):
@@ -75,7 +87,7 @@ class WorldQueries(Settings):
     level: Literal["easy", "medium", "hard"] = "medium"
     collection: Annotated[int, Field(ge=0, le=2)] = 0
     images: Annotated[int, Field(ge=100, le=3000)] = 1500
-    each: PositiveInt = 300
+    each: Annotated[int, Field(ge=1, le=MOST_DRAWN)] = 300
     """Queries of one edit, of two and of three."""
 
 
@@ -118,7 +130,7 @@ class SubmissionSettings(Settings):
     kind: Literal["cirr"] = "cirr"
     """CIRR test1, two files each."""
     root: Name | None = None
-    arms: tuple[Name, ...] = Field(min_length=1)
+    arms: Annotated[tuple[Name, ...], Field(min_length=1), AfterValidator(_distinct)]
 
 
 Human = Annotated[WorldHuman | FilesHuman, Field(discriminator="kind")]
@@ -151,6 +163,8 @@ class DataSettings(Settings):
             raise ValueError("trains on nothing; give human, corpus or both")
         if self.corpus is None and (self.of or self.count or self.ratio or self.pairs):
             raise ValueError("of, count, ratio and pairs belong to corpus; name a selection")
+        if self.count and self.ratio:
+            raise ValueError("count and ratio say the same thing in two ways; give one of them")
         if self.ratio and not self.human:
             raise ValueError("ratio is a share of the human triplets; give human, too")
         return self
@@ -189,6 +203,14 @@ class ContrastSettings(Settings):
     """One of those that are corrected for one another (Holm); others are exploratory."""
 
     @model_validator(mode="after")
+    def _different_arms(self) -> ContrastSettings:
+        arms = (*self.plus, *self.minus)
+        twice = next((arm for arm in arms if arms.count(arm) > 1), None)
+        if twice is not None:
+            raise ValueError(f"the arm '{twice}' comes twice, which would compare it with itself; name it once")
+        return self
+
+    @model_validator(mode="after")
     def _two_and_two(self) -> ContrastSettings:
         if self.interaction and (len(self.plus), len(self.minus)) != (2, 2):
             raise ValueError("an interaction takes two arms in plus and two in minus")
@@ -199,8 +221,8 @@ class CurveSettings(Settings):
     """Recall against one number, other things equal."""
 
     vary: Literal["human", "ratio", "negatives"]
-    values: tuple[Positive, ...] = Field(min_length=2)
-    arms: tuple[Name, ...] = Field(min_length=1)
+    values: Annotated[tuple[Positive, ...], Field(min_length=2), AfterValidator(_distinct)]
+    arms: Annotated[tuple[Name, ...], Field(min_length=1), AfterValidator(_distinct)]
     human: PositiveInt | None = None
     """Human triplets of every point where the ratio is varied."""
 
@@ -210,6 +232,11 @@ class CurveSettings(Settings):
         if broken:
             raise ValueError(f"{self.vary} are counted, and {broken[0]:g} is no whole number")
         return self
+
+    @staticmethod
+    def point(curve: str, arm: str, value: float) -> str:
+        """Name the arm that is one point of a curve."""
+        return f"{arm} ({curve}: {value:.12g})"
 
     def problem(self, data: Sequence[DataSettings], stages: Sequence[StageSettings]) -> str | None:
         """Say why an arm with these steps has nothing to vary; None where it has."""
@@ -233,10 +260,12 @@ class Preset(Settings):
     """Folder of the benchmark's copy, where the preset reads one."""
     allow_missing: bool = False
     """Go on without images that the copy lacks; every figure's key then says `partial`."""
-    seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1), AfterValidator(_different)]
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_different)]
     base: BaseSettings
     human: Human | None = None
-    splits: tuple[Literal["train", "validation", "test"], ...] = ("train",)
+    splits: Annotated[
+        tuple[Literal["train", "validation", "test"], ...], Field(min_length=1), AfterValidator(_distinct)
+    ] = ("train",)
     """Of the corpus: whose triplets train."""
     corpora: dict[Name, Name] = Field(default_factory=dict)
     """Other corpora that arms train on: name to dataset folder or repository."""
@@ -292,6 +321,10 @@ class Preset(Settings):
         for name, curve in self.curves.items():
             yield from _known(f"curves.{name}", "arm", curve.arms, self.arms)
             yield from self._flat(name, curve)
+            points = {curve.point(name, of, value) for of in curve.arms for value in curve.values}
+            yield from (
+                f"arms.{point}: curves.{name} calls a point so; rename one" for point in points if point in self.arms
+            )
         yield from _known("verdict", "contrast", (self.verdict,) if self.verdict else (), self.contrasts)
         yield from _known("submissions", "arm", self.submissions.arms if self.submissions else (), self.arms)
         yield from self._missing_data()
@@ -330,13 +363,6 @@ class Preset(Settings):
 def _asked(queries: Queries) -> dict[str, object]:
     """Return what tells two sets of queries apart: neither the gallery nor what counts there does."""
     return queries.model_dump(include={"kind", "purpose", "collection", "split"})
-
-
-def _split(queries: Queries) -> tuple[object, ...]:
-    """Return what tells a set of queries from others, whatever gallery or text is asked for."""
-    if isinstance(queries, WorldQueries):
-        return queries.kind, queries.purpose, queries.level, queries.collection
-    return (queries.kind, queries.split) if isinstance(queries, CorpusQueries) else (queries.kind,)
 
 
 def _known(place: str, noun: str, names: Iterable[str], known: Mapping[str, object]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -73,8 +73,6 @@ class Results:
 
     def __init__(self, preset: Preset, outcomes: Sequence[Outcome], remarks: Sequence[str] = ()) -> None:
         self.preset = preset
-        self.notes = (*remarks, *outcomes[0].notes)
-        """What is missing, in whole sentences."""
         self.outcomes = tuple(outcomes)
         self._by_arm: dict[tuple[str, At], list[Outcome]] = {}
         for outcome in sorted(outcomes, key=lambda one: preset.seeds.index(one.seed)):
@@ -83,6 +81,8 @@ class Results:
         self._parts = _parts(self.outcomes[0])[self._counted]
         references = _references(self.outcomes[0])
         self._clusters = _numbered([references[place] for place in np.flatnonzero(self._counted)])
+        self.notes = (*remarks, *outcomes[0].notes, *self._unequal())
+        """What is missing or unequal, in whole sentences."""
 
     @property
     def queries(self) -> int:
@@ -119,6 +119,14 @@ class Results:
         if self.preset.verdict is None:
             return None
         return next(c for c in self.contrasts() if c.name == self.preset.verdict and c.at == "last")
+
+    def _unequal(self) -> Iterator[str]:
+        """Say where a contrast is between arms that are trained for unequally long, the base model apart."""
+        for name, contrast in self.preset.contrasts.items():
+            arms = (self._by_arm[arm, "last"] for arm in (*contrast.plus, *contrast.minus))
+            steps = sorted({one.steps for found in arms for one in found if one.steps})
+            if len(steps) > 1:
+                yield f"Arms of contrast {name} take {steps[0]:,} to {steps[-1]:,} steps, which may be what differs."
 
     @cached_property
     def _arms(self) -> tuple[ArmResult, ...]:

@@ -49,6 +49,8 @@ class Outcome:
     metrics: Mapping[str, float]
     primary: Figure
     """The primary metric, query by query."""
+    steps: int
+    """Optimiser steps of all stages."""
     triplets: tuple[int, int]
     """Human and synthetic ones that the last step of the arm trained on."""
     queries: pa.Table
@@ -159,12 +161,20 @@ class Runner:
         model = next(self._taken(arm, seed)).model
         return self._evaluation.tops(model, self._evaluation.encode(model), depth)
 
+    def seen(self, arms: Sequence[PlannedArm]) -> int:
+        """Return how many pictures that evaluation asks about were trained on as references or targets."""
+        data = {step.data for arm in arms for step in arm.steps}
+        mixes = (self._mixture.mixed(one, seed) for one in data for seed in self._preset.seeds)
+        named = {name for mix in mixes for triplet in mix for name in (triplet.reference, triplet.target)}
+        return len(self._evaluation.asked_about & {self._mixture.images.content(name) for name in named})
+
     def _outcome(self, arm: PlannedArm, seed: int, taken: _Taken, scores: Scores) -> Outcome:
         primary = metric_key(scores.figures, self._preset.primary)
         triplets = taken.stages[-1].triplets if taken.stages else ()
         human = sum(triplet.origin == "human" for triplet in triplets)
         return Outcome(
             arm, seed, taken.at, taken.step, dict(scores.metrics), scores.figures[primary],
+            sum(stage.trained.steps for stage in taken.stages[:-1]) + taken.step,
             (human, len(triplets) - human), scores.queries, tuple(scores.notes),
         )  # fmt: skip
 

@@ -19,6 +19,11 @@ def at_words(preset: Preset) -> Mapping[At, str]:
     return {"last": "last step", "best": f"step chosen on {on}"}
 
 
+SHORT: Mapping[At, str] = {"last": "last", "best": "chosen"}
+"""Steps, for a narrow column."""
+EXPLAINED = "In brackets: 95 % intervals. p: of primary questions, corrected for one another (Holm); * below 0.05."
+
+
 def tables(results: Results) -> Iterator[Table]:
     """Yield the arms, then the contrasts."""
     yield _arms(results)
@@ -30,7 +35,7 @@ def _arms(results: Results) -> Table:
     table = Table("arm", box=None, pad_edge=False, title=f"{results.preset.primary}, per cent", title_justify="left")
     for at in results.ats():
         table.add_column(at_words(results.preset)[at], justify="right")
-    table.add_column("triplets", justify="right")
+    table.add_column("human + synthetic", justify="right", max_width=11)
     by_name: dict[str, dict[str, ArmResult]] = {}
     for arm in results.arms():
         by_name.setdefault(arm.arm, {})[arm.at] = arm
@@ -41,10 +46,10 @@ def _arms(results: Results) -> Table:
 
 
 def _contrasts(contrasts: list[Contrast]) -> Table:
-    table = Table("question", "at", box=None, pad_edge=False, title="Contrasts", title_justify="left")
+    table = Table("question", "step", box=None, pad_edge=False, title="Contrasts", title_justify="left")
     table.add_column("difference", justify="right")
     table.add_column("p", justify="right")
     for one in contrasts:
         question = Text(one.question if one.primary else f"{one.question} (exploratory)")
-        table.add_row(question, one.at, points(one.difference), f"{one.p:.4f}{'*' if one.significant else ''}")
+        table.add_row(question, SHORT[one.at], points(one.difference), f"{one.p:.4f}{'*' if one.significant else ''}")
     return table

@@ -36,6 +36,8 @@ from cirgen_benchmark.triplets import Triplet
 
 EDITS = 3
 """Queries have one, two or three edits, as many of each."""
+HASH_KEY = b"pictures"
+"""Of the hash of all pictures, in the footer of a file of them."""
 
 
 class PngImages(PixelImages):
@@ -112,8 +114,9 @@ def drawn_collection(
 
 def _pictures(samples: Sequence[Sample], label: str, progress: Progress) -> list[bytes]:
     path = cache_folder("world") / f"{_drawing(samples)}.parquet"
-    if path.is_file():
-        return _read(path)
+    known = _read(path, len(samples)) if path.is_file() else None
+    if known is not None:
+        return known
     pngs: list[bytes] = []
     with progress.step(f"draw {label}", len(samples)) as step:
         for png in render_many((sample.figure, sample.nuisance) for sample in samples):
@@ -131,10 +134,22 @@ def _drawing(samples: Sequence[Sample]) -> str:
     return digest("drawing", SIZE, packages, [(astuple(sample.figure), list(sample.nuisance)) for sample in samples])
 
 
-def _read(path: Path) -> list[bytes]:
+def _read(path: Path, count: int) -> list[bytes] | None:
+    """Return pictures that were drawn before; None where the disk damaged them."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    return [bytes(png) for png in pq.read_table(path).column("png").to_pylist()]
+    try:
+        table = pq.read_table(path)
+        pngs = [bytes(png) for png in table.column("png").to_pylist()]
+    except (pa.ArrowException, OSError, KeyError, TypeError):
+        return None
+    written = (table.schema.metadata or {}).get(HASH_KEY)
+    return pngs if len(pngs) == count and written == _hash(pngs) else None
+
+
+def _hash(pngs: Sequence[bytes]) -> bytes:
+    return digest("pngs", [sha256(png).hexdigest() for png in pngs]).encode()
 
 
 def _write(path: Path, pngs: list[bytes]) -> None:
@@ -142,7 +157,8 @@ def _write(path: Path, pngs: list[bytes]) -> None:
     import pyarrow.parquet as pq
 
     with atomic_path(path) as temporary:
-        pq.write_table(pa.table({"png": pa.array(pngs, pa.binary())}), temporary)
+        table = pa.table({"png": pa.array(pngs, pa.binary())})
+        pq.write_table(table.replace_schema_metadata({HASH_KEY: _hash(pngs)}), temporary)
 
 
 @dataclass(frozen=True)

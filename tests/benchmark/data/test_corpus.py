@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from bench_runs import REASON, world_corpus
@@ -104,6 +105,90 @@ def test_pictures_may_lie_elsewhere(corpus: Corpus, scratch: Path) -> None:
     found = Corpus(folder, images=shipped() / IMAGES)
     assert found.fingerprint == corpus.fingerprint
     assert found.images.content(found.images.ids[0]) == corpus.images.content(corpus.images.ids[0])
+
+
+def edited(corpus_folder: Path, folder: Path, **cells: object) -> Path:
+    """Copy a corpus whose first training triplet has other cells."""
+    shutil.copytree(corpus_folder, folder)
+    (path,) = (folder / "triplets").glob("train-*")
+    table = pq.read_table(path)
+    rows = table.to_pylist()
+    pq.write_table(pa.Table.from_pylist([{**rows[0], **cells}, *rows[1:]], schema=table.schema), path)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        ({"text": ""}, "have no text"),
+        ({"text": " \n"}, "have no text"),
+        ({"text": None}, "have no text"),
+        ({"triplet_id": None}, "of triplets/train lack an id"),
+        ({"reference_id": None}, "of triplets/train lack an id"),
+        ({"target_id": ..., "reference_id": ...}, "ask for their own reference"),
+    ],
+)
+def test_rows_that_are_no_triplets_are_counted_and_named(
+    cells: dict[str, object], told: str, corpus_folder: Path, tmp_path: Path
+) -> None:
+    first = published(corpus_folder, "triplets")[0]
+    cells = {name: first["target_id"] if value is ... else value for name, value in cells.items()}
+    folder = edited(corpus_folder, tmp_path / "edited", **cells)
+    name = cells.get("triplet_id", first["triplet_id"])
+    with pytest.raises(UserError) as raised:
+        _ = Corpus(folder).accepted
+    assert f"1 of 75 rows of the corpus '{folder}' {told}, such as triplet {name}; leave them out" in str(raised.value)
+
+
+def test_a_triplet_id_is_of_one_row(corpus_folder: Path, tmp_path: Path) -> None:
+    second = published(corpus_folder, "triplets")[1]["triplet_id"]
+    folder = edited(corpus_folder, tmp_path / "edited", triplet_id=second)
+    with pytest.raises(UserError, match=r"2 of 75 rows .* have the triplet_id of another, such as triplet"):
+        _ = Corpus(folder).accepted
+
+
+def test_a_similarity_that_is_no_number_is_none(corpus_folder: Path, tmp_path: Path) -> None:
+    corpus = Corpus(edited(corpus_folder, tmp_path / "edited", score_similarity_cosine=float("nan")))
+    assert corpus.accepted[0].similarity is None
+    assert corpus.fingerprint
+
+
+def test_a_changed_file_is_read_even_where_its_folder_and_its_card_are_the_same(
+    corpus_folder: Path, tmp_path: Path
+) -> None:
+    """`datasets` keeps what it has read by the folder's name and card alone."""
+    for number, text in enumerate(("add a red hat", "add a tan hat")):
+        folder = edited(corpus_folder, tmp_path / str(number) / "dataset", text=text)
+        assert Corpus(folder).accepted[0].triplet.texts == (text,)
+    (path,) = (folder / "triplets").glob("train-*")
+    again = edited(folder, tmp_path / "again", text="add a wet hat")
+    shutil.copy(next((again / "triplets").glob("train-*")), path)
+    assert Corpus(folder).accepted[0].triplet.texts == ("add a wet hat",)
+
+
+def test_files_that_the_card_does_not_describe_are_told(corpus_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(corpus_folder, tmp_path / "cut")
+    (path,) = (folder / "triplets").glob("train-*")
+    pq.write_table(pq.read_table(path).slice(0, 3), path)
+    with pytest.raises(
+        UserError, match=r"The files of the corpus .* are not those that its card describes .*NonMatching"
+    ):
+        _ = Corpus(folder).accepted
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(UserError, match=r"The files of the corpus .* export or download it again"):
+        _ = Corpus(folder).accepted
+
+
+def test_a_picture_that_is_not_there_is_told(corpus_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(corpus_folder, tmp_path / "hole")
+    (path,) = (folder / "images").glob("train-*")
+    table = pq.read_table(path)
+    rows = table.to_pylist()
+    pq.write_table(pa.Table.from_pylist([{**rows[0], "image": None}, *rows[1:]], schema=table.schema), path)
+    with pytest.raises(
+        UserError, match=f"The corpus holds no picture of image {rows[0]['image_id']}; export it again"
+    ):
+        Corpus(folder).images.open(rows[0]["image_id"])
 
 
 CARD = """---

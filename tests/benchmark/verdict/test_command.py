@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from bench_runs import Judged, write_preset
 
@@ -107,6 +110,45 @@ def test_a_batch_larger_than_its_data_is_told_before_anything_is_trained(
     assert not list(Path("runs").rglob("stages"))
 
 
+def test_an_image_that_the_corpus_lacks_is_told_before_anything_is_trained(
+    capsys: pytest.CaptureFixture[str], corpus_folder: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(corpus_folder, tmp_path / "hole"))
+    (path,) = (folder / "triplets").glob("train-*")
+    table = pq.read_table(path)
+    rows = table.to_pylist()
+    pq.write_table(pa.Table.from_pylist([{**rows[0], "target_id": "f" * 64}, *rows[1:]], schema=table.schema), path)
+    said = refused(capsys, folder)
+    assert said.startswith("Error: Arm 'corpus': 1 of ")
+    assert f"the first is '{'f' * 64}'; complete the images" in said
+    assert not list(Path("runs").rglob("stages"))
+
+
+def test_training_that_goes_astray_is_told_with_what_to_lower(
+    capsys: pytest.CaptureFixture[str], corpus_folder: Path
+) -> None:
+    said = refused(capsys, corpus_folder, "stages.one.optimiser.rate=1e30", "curves={}")
+    assert "is no number; lower the learning rate" in said or "as NaN or infinity: training went astray" in said
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("seeds=[]", "Error: --set: seeds: needs more items, at least 1, not []"),
+        ("seeds=[-1]", "Error: --set: seeds.0: must be at least 0, not -1"),
+        ("verdict=bank", "Error: tiny.yaml:1: verdict: there is no contrast 'bank' (known: corpus, training)"),
+        (
+            "stages.one.optimiser.betas=[2, 0.9]",
+            "Error: --set: stages.one.optimiser.betas.0: must be below 1.0, not 2",
+        ),
+    ],
+)
+def test_a_value_that_cannot_be_is_one_line(
+    override: str, told: str, capsys: pytest.CaptureFixture[str], corpus_folder: Path
+) -> None:
+    assert refused(capsys, corpus_folder, override) == told
+
+
 def test_presets_are_listed_with_what_they_ask_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main(["presets", "ls"])
@@ -133,6 +175,8 @@ def test_a_verdict_that_is_there_is_printed_again(
     printed = capsys.readouterr().out
     record = json.loads((judged.folder / "bench.json").read_text())
     assert record["verdict"] in " ".join(printed.split())
+    assert "In brackets: 95 % intervals." in printed
+    assert max(map(len, printed.partition("report:")[0].splitlines())) <= 80
     assert f"report: {judged.folder}/report.html" in printed
     with pytest.raises(SystemExit):
         main([*arguments, "--json"])

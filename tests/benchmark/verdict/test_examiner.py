@@ -69,6 +69,15 @@ def test_a_metric_that_several_keys_end_is_not_guessed() -> None:
     assert metric_key(keys, "mean.recall@10") == keys[1]
 
 
+@pytest.mark.parametrize("part", ["pixels", "words"])
+def test_a_model_that_went_astray_is_told_so(part: str) -> None:
+    model = ToyRetriever()
+    with torch.no_grad():
+        next(getattr(model, part).parameters()).mul_(torch.inf)
+    with pytest.raises(UserError, match=r"embeds .* as NaN or infinity: .* lower the learning rate"):
+        examiner().scores(model)
+
+
 def test_metrics_are_known_before_any_model_is() -> None:
     one = examiner()
     assert one.metrics == tuple(one.scores(ToyRetriever()).metrics)

@@ -8,6 +8,7 @@ import pytest
 from bench_runs import TINY_PRESET, tiny_preset
 from pydantic import ValidationError
 
+from cirgen_benchmark.verdict.plan import planned
 from cirgen_benchmark.verdict.preset import Preset
 
 
@@ -40,6 +41,16 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     (curve("ratio", "human"), "'human' does not mix a corpus with human triplets"),
     (curve("negatives", "untrained"), "'untrained' has no stage with a bank"),
     (curve("human", "corpus", 10, 20.5), "human are counted, and 20.5 is no whole number"),
+    ({"splits": ()}, "at least 1 item"),
+    ({"splits": ("train", "train")}, "one is given twice"),
+    ({"seeds": (2**31,)}, "less than or equal to 2147483647"),
+    ({"human": {"kind": "world", "triplets": 10**8}}, "less than or equal to 10000"),
+    ({"evaluation": {"kind": "world", "purpose": "evaluation", "each": 10**9}}, "less than or equal to 10000"),
+    ({"contrasts": {"c": {"question": "?", "plus": ("corpus",), "minus": ("corpus",)}}}, "compare it with itself"),
+    ({"contrasts": {"c": {"question": "?", "plus": ("human", "human"), "minus": ("corpus",)}}}, "comes twice"),
+    ({"data": {"human": {"human": True}, "both": {"human": True, "corpus": "all", "ratio": 2, "count": 9}}}, "one of"),
+    (curve("human", "corpus", 20, 20), "one is given twice"),
+    ({"stages": {"one": {"steps": 1, "optimiser": {"betas": (0.9, 1.0)}}, "two": {"steps": 1}}}, "less than 1"),
     (curve("ratio", "nobody"), "there is no arm 'nobody'"),
 ]
 
@@ -47,6 +58,16 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("sections", "message"), MISTAKES, ids=[message for _, message in MISTAKES])
 def test_a_mistake_is_named(sections: dict[str, Any], message: str) -> None:
     assert message in refused(**sections)
+
+
+def test_no_arm_is_called_like_a_point_of_a_curve() -> None:
+    arms = {**TINY_PRESET["arms"], "corpus (people: 24)": {}}
+    assert "arms.corpus (people: 24): curves.people calls a point so; rename one" in refused(arms=arms)
+
+
+def test_points_of_a_curve_are_told_apart_however_near_they_are() -> None:
+    preset = tiny_preset(**curve("human", "corpus", 1_000_001, 1_000_002))
+    assert len({arm.name for arm in planned(preset)}) == 5
 
 
 def test_an_interaction_takes_two_and_two() -> None:

@@ -35,6 +35,14 @@ def test_an_arm_is_the_mean_over_seeds_and_queries() -> None:
     assert (results.queries, results.references) == (4, 4)
 
 
+def test_unequal_training_is_told_and_the_base_model_is_not_trained() -> None:
+    hits = {"human": HUMAN, "corpus": CORPUS}
+    assert made_results(hits).notes == ()
+    assert made_results(hits, steps={"human": 0}).notes == ()
+    (told,) = made_results(hits, steps={"human": 40, "corpus": 1200}).notes
+    assert told == "Arms of contrast corpus take 40 to 1,200 steps, which may be what differs."
+
+
 def test_a_contrast_is_the_difference_of_the_means_query_by_query_and_seed_by_seed() -> None:
     found = contrast(made_results({"human": HUMAN, "corpus": CORPUS}))
     assert found.difference.value == pytest.approx(37.5)

@@ -10,6 +10,7 @@ import pytest
 from bench_runs import TINY_PRESET, Judged, tiny_preset
 from tiny_models import tiny_retriever
 
+from cirgen.errors import UserError
 from cirgen.keys import digest
 from cirgen_benchmark.data.corpus import Corpus
 from cirgen_benchmark.verdict.bench import bench
@@ -76,10 +77,10 @@ def test_seeds_train_different_models_on_different_draws(judged: Judged) -> None
 
 
 def alone(*arms: str, **sections: Any) -> Preset:
-    """Return a preset of one seed and a few arms."""
-    compared = {"question": "?", "plus": (arms[0],), "minus": (arms[-1],)}
+    """Return a preset of one seed and a few arms, which compares none."""
     chosen = {name: TINY_PRESET["arms"][name] for name in arms}
-    return tiny_preset(**{"seeds": (0,), "curves": {}, "arms": chosen, "contrasts": {"corpus": compared}, **sections})
+    asked: dict[str, Any] = {"contrasts": {}, "verdict": None}
+    return tiny_preset(**{"seeds": (0,), "curves": {}, "arms": chosen, **asked, **sections})
 
 
 def test_a_changed_setting_trains_what_depends_on_it_and_nothing_else(corpus_folder: Path, tmp_path: Path) -> None:
@@ -142,6 +143,29 @@ def test_a_bank_with_extra_images_holds_none_that_a_query_is_about(corpus_folder
     rest = [name for name in images.ids if name not in asked]
     assert asked <= set(images.ids)
     assert found == digest([images.content(name) for name in rest])
+
+
+def test_pictures_that_both_training_and_queries_show_are_counted(corpus_folder: Path, tmp_path: Path) -> None:
+    """The human-like triplets are about the figures that ship, of which this corpus has its test split, too."""
+    preset = alone("human", human={"kind": "world", "triplets": 600})
+    results = bench(corpus_folder, preset, tmp_path)
+    mixture = Mixture(preset, Corpus(corpus_folder))
+    shown = {name for triplet in mixture.triplets("human", 0) for name in (triplet.reference, triplet.target)}
+    asked = [row.triplet for row in Corpus(corpus_folder, ("test",)).accepted]
+    both = shown & {name for one in asked for name in (one.reference, one.target, *one.positives)}
+    assert len(both) > 1
+    (note,) = results.notes
+    assert note.startswith(f"Evaluation asks about {len(both)} pictures that training showed, too")
+    assert json.loads((tmp_path / "bench.json").read_text())["notes"] == [note]
+    assert note in (tmp_path / "report.html").read_text(encoding="utf8")
+
+
+def test_a_model_that_other_processes_cannot_be_given_is_told_at_once(corpus_folder: Path, tmp_path: Path) -> None:
+    model = tiny_retriever("clip")
+    model.odd = lambda: None  # as an object of a notebook has it
+    with pytest.raises(UserError, match="define its class in a module, or set jobs to 1"):
+        bench(corpus_folder, tiny_preset(), tmp_path / "out", model=model, jobs=2)
+    assert not (tmp_path / "out").exists()
 
 
 def test_any_model_plugs_in_and_is_told_apart(judged: Judged, corpus_folder: Path, tmp_path: Path) -> None:

@@ -37,9 +37,22 @@ def test_a_difference_that_is_surely_small_is_no_help() -> None:
 
 
 def test_a_difference_that_may_be_anything_is_not_told() -> None:
-    told = said(0, 2, 40, noise=60)
+    told = said(0, 2, 80, noise=60)
     assert told.startswith("Too few queries or seeds to tell: recall@10 changed by ")
     assert "which may be chance" in told
+
+
+def test_few_references_tell_nothing_however_sure_the_bootstrap_is() -> None:
+    """Five queries that all gain are a bootstrap of no doubt, and a coin that fell five times on one side."""
+    for change in (-50, 0, 50):
+        told = said(0, change, 40)
+        assert re.match(r"Too few queries to tell: .*, and 50 different references are the least\. 5 seeds", told)
+
+
+def test_no_change_in_few_queries_is_not_no_help() -> None:
+    """Of 300 references, one in a hundred may gain without one being among them: 0.99 to the 300 is 5 %."""
+    assert said(0, 0, 300).startswith("Too few queries or seeds to tell: recall@10 changed by +0.0 points [0.0, 0.0]")
+    assert said(0, 0, 400).startswith("This corpus did not help: recall@10 changed by +0.0 points [0.0, 0.0]")
 
 
 def test_how_much_was_asked_ends_the_sentence() -> None:

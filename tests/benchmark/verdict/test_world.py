@@ -99,3 +99,17 @@ def test_pictures_are_drawn_once_and_read_afterwards(tmp_path: Path, monkeypatch
         assert first.images.content(name) == again.images.content(name)
     with pytest.raises(KeyError):
         first.images.content("nowhere")
+
+
+@pytest.mark.integration
+def test_pictures_that_a_disk_damaged_are_drawn_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CIRGEN_CACHE", str(tmp_path))
+    first = drawn_collection("development", images=5)
+    (path,) = tmp_path.rglob("*.parquet")
+    whole = path.read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 0x40
+    for damaged in (whole[: len(whole) // 2], bytes(flipped), b""):
+        path.write_bytes(damaged)
+        assert drawn_collection("development", images=5).figures == first.figures
+        assert path.read_bytes() == whole
