@@ -26,6 +26,7 @@ CONSEQUENCES: Mapping[str, str] = {
     "pair": PAIRS_ON,
     "modify": "texts",
     "modify.directions": PAIRS_ON,
+    "modify.strip_tails": "the decision, and scores of the texts that it changes",
     "filter": "the decision, and scores never measured",
     "export": "the split, the dataset folder and the layouts beside it",
     "publish": "nothing",

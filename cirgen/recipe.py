@@ -100,6 +100,11 @@ class Modify(Settings):
     """In-context examples per prompt, drawn by key from the prompt's pool."""
     fallback_tokens: int | None = Field(77, ge=1, le=1_000_000)
     """A template text of more tokens (of the encoder) falls back to the target caption, as in SPN4CIR; null: never."""
+    strip_tails: bool = False
+    """Take "instead of the brown dog" off texts that say enough without it, when triplets are put together.
+
+    The store keeps what was written; templates that are made of such tails (SPN4CIR) lose what they are.
+    """
     sampling: Sampling = Sampling()
 
 

@@ -173,6 +173,7 @@ TRIPLET = pa.schema(
         pa.field("change_type", pa.string(), nullable=False),  # the intent asked for
         pa.field("direction", pa.string(), nullable=False),
         pa.field("status", pa.string(), nullable=False),
+        pa.field("rewrite", pa.string(), nullable=False),  # what was done to the text: empty, or `tail`: taken off
         pa.field("reference_caption", pa.string(), nullable=False),
         pa.field("target_caption", pa.string(), nullable=False),
         pa.field("reference_group", pa.string(), nullable=False),

@@ -267,6 +267,7 @@ def _triplet(
         "change_type": "any",
         "direction": "forward",
         "status": status,
+        "rewrite": "",
         "reference_caption": f"a {toy(reference)}",
         "target_caption": f"a {toy(target)}",
         "reference_group": reference["group"],

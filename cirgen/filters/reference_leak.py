@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
@@ -15,11 +14,7 @@ from cirgen.filters.base import Score, ScoreNote
 from cirgen.filters.threshold import Bound, BoundedFilter, BoundedSettings, Fitted, Percentile
 from cirgen.filters.tools import Tools
 from cirgen.filters.words import content_words
-
-_TAIL = re.compile(
-    r"\b(?:instead of|rather than|in place of|as opposed to|in contrast to|compared (?:to|with)|unlike)\b([^.,;]*)",
-    re.IGNORECASE,
-)
+from cirgen.tails import TAIL
 
 
 class ReferenceLeakSettings(BoundedSettings):
@@ -78,7 +73,7 @@ def _measured(text: str, reference_caption: str, target_caption: str) -> Score:
     said = content_words(text)
     only_reference = set(content_words(reference_caption)) - set(content_words(target_caption))
     leaked = [word for word in said if word in only_reference]
-    tail = [word for match in _TAIL.finditer(text) for word in content_words(match.group(1))]
+    tail = [word for match in TAIL.finditer(text) for word in content_words(match.group(1))]
     values = {
         "share": len(leaked) / len(said) if said else 0.0,
         "leaked": float(len(leaked)),

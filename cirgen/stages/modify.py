@@ -19,6 +19,7 @@ from cirgen.schemas import MODIFY_PLAN, TRIPLET
 from cirgen.shards import distinct, write_batches, write_rows
 from cirgen.stages.generate import Generation
 from cirgen.store import quoted, stream
+from cirgen.tails import strip_tails
 
 CountTokens = Callable[[str], int]
 
@@ -181,6 +182,17 @@ def _turned(pair: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _without_tails(triplets: pa.RecordBatch) -> pa.RecordBatch:
+    """Take tails off the texts, and note where."""
+    texts = triplets.column("text").to_pylist()
+    stripped = [strip_tails(text) for text in texts]
+    notes = ["tail" if left != text else "" for left, text in zip(stripped, texts, strict=True)]
+    for name, values in (("text", stripped), ("rewrite", notes)):
+        place = triplets.schema.get_field_index(name)
+        triplets = triplets.set_column(place, TRIPLET.field(name), pa.array(values, pa.string()))
+    return triplets
+
+
 def _write_triplets(run: Run, prompts: Iterable[Prompt]) -> None:
     """Join plan and texts; what a text is said to be asked with is the recipe's, whoever asked for it first."""
     hashes = pa.table({"prompt": [p.reference for p in prompts], "prompt_hash": [p.hash for p in prompts]})
@@ -192,6 +204,7 @@ def _write_triplets(run: Run, prompts: Iterable[Prompt]) -> None:
         query = f"""
             SELECT p.triplet_id, p.reference_id, m.text, p.target_id,
                    q.split, p.pair_id, q.signal, q.similarity, q.rank, p.intent AS change_type, p.direction, m.status,
+                   '' AS rewrite,
                    coalesce(r.text, '') AS reference_caption, coalesce(t.text, '') AS target_caption,
                    cr."group" AS reference_group, ct."group" AS target_group,
                    p.prompt, h.prompt_hash, m.model, m.revision, m.backend,
@@ -209,7 +222,10 @@ def _write_triplets(run: Run, prompts: Iterable[Prompt]) -> None:
             LEFT JOIN {captions} AS t ON t.image_id = p.target_id
             ORDER BY p.triplet_id
             """
-        rows = distinct((batch.cast(TRIPLET) for batch in stream(connection, query)), "triplet_id")
+        batches: Iterator[pa.RecordBatch] = (batch.cast(TRIPLET) for batch in stream(connection, query))
+        if run.recipe.modify.strip_tails:
+            batches = map(_without_tails, batches)
+        rows = distinct(batches, "triplet_id")
         written = write_batches(run.triplets, rows, TRIPLET)
     missing = pq.read_metadata(run.modify_plan).num_rows - written
     if missing:

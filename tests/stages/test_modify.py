@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from cirgen.backends.loaded_model import LoadedModel
 from cirgen.errors import UserError
 from cirgen.pipeline import run_pipeline
 from cirgen.recipe_file import load_recipe
@@ -162,3 +163,94 @@ def test_every_planned_triplet_is_accepted_or_rejected_once(folder: Path) -> Non
 def test_a_recipe_that_no_longer_asks_for_captions_has_none(folder: Path) -> None:
     rows = triplets(folder, "caption.prompts=[]")
     assert {(row["reference_caption"], row["target_caption"]) for row in rows} == {("", "")}
+
+
+def test_tails_are_taken_off_when_triplets_are_put_together_and_the_store_keeps_what_was_written(folder: Path) -> None:
+    plain = {row["triplet_id"]: row for row in triplets(folder, "modify.prompts=[spn-instead, spn-target]")}
+    written = Store(folder / "store").statuses("modify")
+    rows = triplets(folder, "modify.prompts=[spn-instead, spn-target]", "modify.strip_tails=true")
+    assert {row["triplet_id"] for row in rows} == set(plain)
+    assert Store(folder / "store").statuses("modify") == written
+    assert {row["rewrite"] for row in plain.values()} == {""}
+    for row in rows:
+        before = plain[row["triplet_id"]]
+        if row["rewrite"] == "tail":
+            assert before["text"] == f"{row['text']} instead of {row['reference_caption']}"
+            assert row["prompt"] == "spn-instead@1"
+        else:
+            assert row["text"] == before["text"]
+    assert 0 < sum(row["rewrite"] == "tail" for row in rows) < len(rows)
+
+
+def test_a_corpus_says_which_texts_lost_a_tail(folder: Path) -> None:
+    triplets(folder, "modify.prompts=[spn-instead]", "modify.strip_tails=true")
+    published = [
+        row for path in (folder / "dataset" / "triplets").glob("*.parquet") for row in pq.read_table(path).to_pylist()
+    ]
+    assert "tail" in {row["rewrite"] for row in published}
+    assert all("instead of" not in row["text"] for row in published if row["rewrite"] == "tail")
+    assert "`rewrite` is `tail`" in (folder / "dataset" / "README.md").read_text()
+
+
+SHORT = '{"name": "lint", "max_words": 4}'
+
+
+def again(folder: Path, *overrides: str) -> list[dict[str, Any]]:
+    recipe = load_recipe("demo", [f"filter=[{SHORT}]", *overrides]).recipe
+    run = Run(folder, recipe, Store(folder / "store"), limit=IMAGES)
+    run_pipeline(run)
+    reasons = {row["triplet_id"]: row["reason"] for row in pq.read_table(run.verdicts).to_pylist()}
+    return [{**row, "reason": reasons[row["triplet_id"]]} for row in pq.read_table(run.triplets).to_pylist()]
+
+
+def by_turn(rows: list[dict[str, Any]]) -> dict[int, set[str]]:
+    return {turn: {r["pair_id"] for r in rows if r["regenerated"] == turn} for turn in range(4)}
+
+
+def test_what_filters_reject_is_written_anew_and_what_they_accept_is_not(folder: Path) -> None:
+    once = again(folder)
+    rows = again(folder, "modify.regenerate.tries=2", "modify.regenerate.temperature=1.5")
+    pairs = by_turn(rows)
+    assert pairs[1] == {row["pair_id"] for row in once if row["reason"]}
+    assert pairs[2] == {row["pair_id"] for row in rows if row["regenerated"] == 1 and row["reason"]}
+    assert not pairs[3]
+    assert [row for row in rows if row["regenerated"] == 0] == once
+    first = {row["pair_id"]: row["text"] for row in once}
+    assert any(row["text"] != first[row["pair_id"]] for row in rows if row["regenerated"])
+    accepted = {row["pair_id"] for row in rows if not row["reason"]}
+    assert accepted > {row["pair_id"] for row in once if not row["reason"]}
+
+
+def test_writing_anew_repeats_itself_and_asks_for_nothing_twice(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    overrides = ("modify.regenerate.tries=2", "modify.regenerate.temperature=1.5")
+    rows = again(folder, *overrides)
+
+    def forbidden(*_: Any, **__: Any) -> Any:
+        raise AssertionError("a model was asked")
+
+    monkeypatch.setattr(LoadedModel, "generate", forbidden)
+    assert again(folder, *overrides) == rows
+    fewer = again(folder, "modify.regenerate.tries=1", "modify.regenerate.temperature=1.5")
+    assert fewer == [row for row in rows if row["regenerated"] < 2]
+
+
+def test_another_prompt_may_write_anew(folder: Path) -> None:
+    rows = again(
+        folder, "modify.prompts=[spn-target]", "modify.regenerate.tries=1", "modify.regenerate.prompt=change-images"
+    )
+    assert {row["prompt"] for row in rows if row["regenerated"]} == {"change-images@1"}
+    assert {row["prompt"] for row in rows if not row["regenerated"]} == {"spn-target@1"}
+
+
+def test_a_template_is_not_asked_to_say_the_same_again(folder: Path) -> None:
+    rows = again(folder, "modify.prompts=[spn-target]", "modify.regenerate.tries=2")
+    assert {row["regenerated"] for row in rows} == {0}
+    assert any(row["reason"] for row in rows)
+
+
+def test_images_that_do_not_fit_are_no_reason_to_write_anew(folder: Path) -> None:
+    overrides = ["modify.regenerate.tries=1", 'filter=[{"name": "similarity", "lower_percentile": 50}]']
+    recipe = load_recipe("demo", overrides).recipe
+    run = Run(folder, recipe, Store(folder / "store"), limit=IMAGES)
+    run_pipeline(run)
+    assert {row["regenerated"] for row in pq.read_table(run.triplets).to_pylist()} == {0}
