@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from cirgen import __version__
@@ -17,7 +16,7 @@ from cirgen.audit.figures import Audit, Section, count, missing
 from cirgen.audit.judged import SAMPLE, Judge, Judged, judged_section, not_judged, sampled
 from cirgen.audit.leaks import leaks_section
 from cirgen.audit.licences import licences_section
-from cirgen.audit.overlap import Benchmark, overlap_section, read_benchmark
+from cirgen.audit.overlap import overlap_section
 from cirgen.audit.pairs import pairs_section
 from cirgen.audit.pictures import groups_of, pictures_section
 from cirgen.audit.ranking import Ranks, answerable, first_rivals, rank
@@ -26,6 +25,7 @@ from cirgen.audit.shortcuts import no_shortcuts, shortcuts_section
 from cirgen.audit.similarity import no_similarity, similarity_section
 from cirgen.audit.texts import texts_section
 from cirgen.errors import UserError
+from cirgen.fingerprints import Fingerprints, read_fingerprints
 from cirgen.progress import Progress, Silent
 from cirgen.resources import SHIPPED_PREFIX
 
@@ -33,7 +33,9 @@ JUDGING = f"{SHIPPED_PREFIX}judge-encoder"
 """What audits a corpus whose own encoder ships with cirgen: it shares no weights, seed or figures with that one."""
 NO_ENCODER = "no encoder is named: give --encoder MODEL, such as a CLIP other than the one that filtered"
 NO_JUDGE = "no judge is named: give --judge MODEL, a multimodal LLM other than the one that wrote the texts"
-NO_BENCHMARK = "no benchmark is named: give --benchmark PATH, a folder of its pictures or a list of their hashes"
+NO_BENCHMARK = (
+    "no benchmark is named: give --benchmark PATH, a folder of its pictures, or a list that `cirgen fingerprint` wrote"
+)
 NO_PAIR = "no row has both of its pictures"
 NO_TARGETS = "every target is withheld, so there is no triplet"
 
@@ -44,7 +46,8 @@ class Settings:
 
     encoders: tuple[str, ...] = ()
     """None takes `JUDGING` where the corpus's own encoder ships with cirgen."""
-    benchmarks: tuple[Path, ...] = ()
+    benchmarks: tuple[str, ...] = ()
+    """Folders of their pictures, or lists of their fingerprints."""
     judge: str | None = None
     judge_sample: int = SAMPLE
     split: str | None = None
@@ -72,7 +75,7 @@ def audit(corpus: Corpus, settings: Settings, progress: Progress | None = None) 
     if not corpus.rows:
         raise UserError(f"The corpus '{corpus.name}' has no rows; name another split.")
     pictures = catalog(corpus, progress) if corpus.pictures is not None else None
-    benchmarks = [read_benchmark(path, progress) for path in settings.benchmarks]
+    benchmarks = [read_fingerprints(place, progress) for place in settings.benchmarks]
     chosen, note = _encoders(corpus, settings)
     encoders, ranks, why = _ranked(corpus, pictures, chosen, progress)
     judge, unjudged = _judge(corpus, pictures, settings)
@@ -101,12 +104,12 @@ def audit(corpus: Corpus, settings: Settings, progress: Progress | None = None) 
 
 
 def _record(
-    settings: Settings, encoders: Sequence[Embedded], benchmarks: Sequence[Benchmark], judge: Judge | None
+    settings: Settings, encoders: Sequence[Embedded], benchmarks: Sequence[Fingerprints], judge: Judge | None
 ) -> dict[str, Any]:
     return {
         "split": settings.split,
         "encoders": [{"model": one.encoder, "content": one.content} for one in encoders],
-        "benchmarks": [{"name": one.name, "pictures": len(one.hashes)} for one in benchmarks],
+        "benchmarks": [{"name": one.name, "pictures": len(one), "content": one.content} for one in benchmarks],
         "judge": None if judge is None else {"model": settings.judge, "content": judge.content},
     }
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from cirgen.audit.cache import KEY, Cache
 from cirgen.audit.corpus import Corpus, content_key
+from cirgen.fingerprints import Fingerprints, of_table
 from cirgen.pictures import color_hash, decode, perceptual_hash, pixel_hash
 from cirgen.progress import Progress
 from cirgen.stages.grouping import near_duplicate_groups
@@ -46,20 +46,21 @@ class Catalog(NamedTuple):
     broken: tuple[str, ...]
     """Images whose file cannot be decoded."""
 
+    def fingerprints(self) -> Fingerprints:
+        """Return what finds these pictures elsewhere, in the order of `ids`."""
+        columns = {
+            "sha256": list(self.keys),
+            "pixel_hash": [one.pixel for one in self.hashes],
+            "perceptual_hash": [one.structure for one in self.hashes],
+            "color_hash": [one.color for one in self.hashes],
+        }
+        return of_table(pa.table(columns), "catalog", Path("catalog"))
+
     def groups(self) -> dict[str, str]:
         """Return each image's near-duplicate group, called by its first image."""
-        firsts = near_duplicates(self.hashes)
+        found = self.fingerprints()
+        firsts = near_duplicate_groups(found.structure, found.colors)
         return {image_id: self.ids[first] for image_id, first in zip(self.ids, firsts, strict=True)}
-
-
-def near_duplicates(hashes: Iterable[Hashes]) -> NDArray[np.int64]:
-    """Return for each picture the first picture of its near-duplicate group [n]."""
-    known = list(hashes)
-    if not known:
-        return np.zeros(0, dtype=np.int64)
-    structure = np.array([int(one.structure, 16) for one in known], dtype=np.uint64)
-    colors = np.stack([np.frombuffer(bytes.fromhex(one.color), dtype=np.uint8) for one in known])
-    return near_duplicate_groups(structure, colors)
 
 
 def catalog(corpus: Corpus, progress: Progress) -> Catalog:

@@ -41,8 +41,8 @@ def audit(
     judge: Annotated[str | None, typer.Option(help="Multimodal LLM that judges a sample of the texts.")] = None,
     judge_sample: Annotated[int, typer.Option(min=1, help="Rows that the judge is asked about.")] = 500,
     benchmark: Annotated[
-        list[Path] | None,
-        typer.Option(help="Folder of a benchmark's pictures, or a list of their hashes; may be given again."),
+        list[str] | None,
+        typer.Option(help="Folder of a benchmark's pictures, or a list (cirgen fingerprint); may be given again."),
     ] = None,
     split: Annotated[str | None, typer.Option(help="One split alone; all by default.")] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of the pictures, where the corpus goes without.")] = None,

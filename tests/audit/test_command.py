@@ -147,7 +147,7 @@ def test_embeddings_of_other_encoders_are_not_subtracted(tmp_path: Path) -> None
         (["gone.jsonl"], "There is no corpus at gone.jsonl"),
         (["c", "--split", "train"], "has no captions of split 'train'"),
         (["c", "--column", "reference"], "'reference' names no column; write it as --column reference=NAME."),
-        (["c", "--benchmark", "gone"], "There is no benchmark at gone"),
+        (["c", "--benchmark", "gone"], "There is nothing at gone; name a folder of pictures, or a list"),
         (["c", "--images", "gone"], "There is no folder gone"),
         (["c", "--card"], "--card takes a run folder"),
         (["c", "c", "--card"], "--card takes a run alone"),

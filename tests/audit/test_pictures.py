@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from PIL import Image, ImageDraw
 
 from cirgen.audit.audit import Findings, Settings, audit
-from cirgen.audit.catalog import catalog, hashes_of
+from cirgen.audit.catalog import catalog
 from cirgen.audit.corpora.files import FolderPictures
 from cirgen.audit.corpus import BytePictures, Corpus, Row
-from cirgen.audit.overlap import read_benchmark
-from cirgen.errors import UserError
+from cirgen.fingerprints import write_folder_list
 from cirgen.progress import Silent
 from cirgen.resources import local_path
 
@@ -118,7 +115,7 @@ def benchmark_folder(root: Path) -> Path:
 
 
 def test_a_benchmark_that_has_some_of_the_pictures_is_found_from_its_folder(tmp_path: Path) -> None:
-    found = audit(made(), Settings(benchmarks=(benchmark_folder(tmp_path / "bench"),)))
+    found = audit(made(), Settings(benchmarks=(str(benchmark_folder(tmp_path / "bench")),)))
     overlap = values(found, "overlap")
     assert overlap["benchmark"] == 3
     assert overlap["same"] == pytest.approx(100 / 7)
@@ -126,34 +123,20 @@ def test_a_benchmark_that_has_some_of_the_pictures_is_found_from_its_folder(tmp_
     assert overlap["rows"] == pytest.approx(100 * 2 / 5)
 
 
-@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
-def test_a_list_of_hashes_does_what_the_folder_does(tmp_path: Path, kind: str) -> None:
-    folder = benchmark_folder(tmp_path / "bench")
-    made_of = [hashes_of(path.read_bytes()) for path in sorted(folder.iterdir())]
-    rows = [{"pixel_hash": h.pixel, "perceptual_hash": h.structure, "color_hash": h.color} for h in made_of]
-    path = tmp_path / f"list.{kind}"
-    if kind == "jsonl":
-        path.write_text("\n".join(map(json.dumps, rows)) + "\n")
-    else:
-        import pyarrow.parquet as pq
-
-        pq.write_table(pa.Table.from_pylist(rows), path)
-    listed, of_folder = (audit(made(), Settings(benchmarks=(p,))) for p in (path, folder))
-    assert {**values(listed, "overlap"), "benchmark": 0} == {**values(of_folder, "overlap"), "benchmark": 0}
+def test_a_list_of_fingerprints_does_what_the_folder_does(tmp_path: Path) -> None:
+    folder, path = benchmark_folder(tmp_path / "bench"), tmp_path / "list.parquet"
+    write_folder_list(folder, path, "the bench", Silent())
+    listed, of_folder = (audit(made(), Settings(benchmarks=(str(place),))) for place in (path, folder))
+    assert values(listed, "overlap") == values(of_folder, "overlap")
+    assert listed.audit.settings["benchmarks"][0]["name"] == "the bench"
 
 
-def test_what_is_no_benchmark_is_told(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "short.jsonl").write_text('{"pixel_hash": "ab"}\n')
-    (tmp_path / "broken.jsonl").write_text("no json\n")
-    for name, message in (
-        ("gone", "no benchmark at"),
-        ("empty", "no picture under"),
-        ("short.jsonl", "lacks perceptual_hash, color_hash in a row"),
-        ("broken.jsonl", "no list of hashes"),
-    ):
-        with pytest.raises(UserError, match=message):
-            read_benchmark(tmp_path / name, Silent())
+def test_several_benchmarks_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "a.png").write_bytes(encoded(drawn(88)))
+    places = (str(benchmark_folder(tmp_path / "bench")), str(tmp_path / "other"))
+    overlap = values(audit(made(), Settings(benchmarks=places)), "overlap")
+    assert overlap["near_1"] > 0 == overlap["near_2"]
 
 
 def test_two_audits_share_what_they_have_in_common(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
