@@ -44,6 +44,7 @@ def test_the_wheel_is_small_and_carries_what_is_found_by_name(wheel: Path) -> No
         "cirgen_benchmark/verdict/report.html.j2",
         "cirgen/world/models/mllm/model.safetensors",
         "cirgen/report/template.html.j2",
+        *(f"cirgen/review/page.{kind}" for kind in ("html", "css", "js")),
     ):
         assert wanted in names
     assert sum(name.startswith("cirgen/world/images/") for name in names) >= 1_500

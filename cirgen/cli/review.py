@@ -68,6 +68,8 @@ def review(
         return
     from cirgen.review.sample import open_sample
 
+    if not run.catalog.is_file():
+        raise UserError(f"The run in {folder} has no pictures to show; give your `cirgen run` command again.")
     sample = open_sample(
         run, folder / FOLDER, rows, origin.value if origin else None, seed, journal.read().verdicts.keys()
     )

@@ -103,6 +103,14 @@ class Curve:
         """Return the bound that was fitted; a score equal to it passes."""
         return float(self.thresholds[self.chosen])
 
+    def said(self, score: str) -> str:
+        """Return what was fitted, in words; `score` is the name of what is bounded."""
+        side, held = "at least" if self.least else "at most", (self.precision[self.chosen], self.kept[self.chosen])
+        return (
+            f"{score} of {side} {self.threshold:.4g} passes; of {self.reached:,} labels that gives a precision of "
+            f"{held[0]:.1%} and keeps {held[1]:.1%} of the good ones."
+        )
+
 
 def fit_curve(fit: Fit, labels: Labels, found: Labelled, least: bool, place: str) -> Curve:
     """Fit a bound.

@@ -102,9 +102,9 @@ class RoundTrip(AskingFilter):
         counts = [float(pc.sum(triplets.column(f"picked_{letter.lower()}")).as_py() or 0) for letter in LETTERS]
         total = sum(counts)
         if not total:
-            return []
+            return super().remarks(triplets)
         told = ", ".join(f"{letter} {count / total:.0%}" for letter, count in zip(LETTERS, counts, strict=True))
-        return [f"Letters picked: {told}; the target stands behind each equally often."]
+        return [*super().remarks(triplets), f"Letters picked: {told}; the target stands behind each equally often."]
 
     def _orders(self, row: Mapping[str, Any]) -> list[Shuffle]:
         """Return the orders to ask about; none where too few other images were mined."""

@@ -107,6 +107,13 @@ class BoundedFilter(Filter):
         found[self.spared(triplets)] = ""
         return [str(reason) for reason in found]
 
+    def remarks(self, triplets: pa.Table) -> list[str]:
+        """Tell what every fitted bound came to."""
+        scores = {bound.option: bound.score for bound in self.bounds}
+        return [
+            f"{option}{FIT_SUFFIX}: {curve.said(scores[option])}" for option, curve in self.curves(triplets).items()
+        ]
+
     def cutoffs(self, triplets: pa.Table) -> dict[str, float | None]:
         """Return the value of every bound for these triplets, linear between scores for a percentile, None for none.
 

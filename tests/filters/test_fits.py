@@ -87,6 +87,21 @@ def test_a_precision_takes_the_loosest_threshold_that_holds_it(labels: str) -> N
     assert all(share < 0.9 for score, share in precision.items() if score < chosen)
 
 
+def test_what_was_fitted_is_told_and_does_not_depend_on_how_the_rows_came(labels: str) -> None:
+    part = similarity(labels, precision=0.9)
+    columns = {name: pa.array([row[name] for row in ROWS]) for name in ("triplet_id", *part.decides_on)}
+    whole = pa.table({**columns, "cosine": pa.array(SCORES, pa.float64())})
+    (remark,) = part.remarks(whole)
+    assert re.fullmatch(
+        r"lower_fit: cosine of at least 0\.\d+ passes; of 100 labels that gives a precision of 9\d\.\d% and keeps "
+        r"\d+\.\d% of the good ones\.",
+        remark,
+    )
+    parts = pa.concat_tables([whole.slice(0, 7), whole.slice(7, 50), whole.slice(57)])
+    assert part.remarks(parts) == [remark]
+    assert part.decide(parts) == part.decide(whole)
+
+
 def test_a_share_to_keep_takes_the_strictest_threshold_that_keeps_it(labels: str) -> None:
     chosen = threshold(similarity(labels, keep=0.8), ROWS)
     kept = {score: sum(GOOD[number:]) / sum(GOOD) for number, score in enumerate(SCORES)}

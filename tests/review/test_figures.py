@@ -170,3 +170,6 @@ def test_the_command_says_in_one_sentence_what_is_missing(run: Run, tmp_path: Pa
     code, _, err = command("review", str(run.folder), "--host", "203.0.113.7")
     assert (code, "Nothing can listen on 203.0.113.7" in err) == (1, True)
     assert command("review", str(run.folder), "--from", "nowhere")[0] == 2
+    run.catalog.unlink()
+    code, _, err = command("review", str(run.folder))
+    assert (code, "has no pictures to show; give your `cirgen run` command again" in err) == (1, True)
