@@ -169,7 +169,7 @@ def _is_audit(name: str) -> bool:
 def _folder_name(found: Audit) -> str:
     """Return the name of a corpus, and of its split, as a folder's."""
     parts = [found.corpus, found.settings.get("split") or ""]
-    return "-".join(re.sub(r"[^\w.-]+", "-", part).strip("-.") or "corpus" for part in parts if part)
+    return "-".join(re.sub(r"[^\w.]+", "-", part).strip("-.") or "corpus" for part in parts if part)
 
 
 def _write(folder: Path, found: Findings) -> None:

@@ -64,7 +64,9 @@ def test_of_one_split_the_gallery_is_the_images_that_its_rows_name(dataset: Path
 
 
 def test_rejected_rows_can_be_audited_too(dataset: Path) -> None:
-    assert {len(row.text.split()) for row in read(dataset, config="rejected").rows} >= {0, 1}
+    corpus = read(dataset, config="rejected")
+    assert {len(row.text.split()) for row in corpus.rows} >= {0, 1}
+    assert corpus.name == "run, rejected"
 
 
 def test_a_dataset_without_pictures_says_how_to_have_them(tmp_path: Path) -> None:

@@ -6,13 +6,18 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
+from cirgen.audit.audit import Settings, audit
 from cirgen.audit.corpora.open import Options
+from cirgen.audit.corpus import Row
 from cirgen.audit.record import read_audit
 from cirgen.cli import audit_world
 from cirgen.cli.app import main
 from cirgen.errors import UserError
 from cirgen.progress import Silent
+from cirgen.resources import local_path
+from cirgen.world.zero_shot import Encoder
 
 pytestmark = pytest.mark.integration
 
@@ -95,3 +100,29 @@ def test_the_card_has_the_true_queries_and_no_truth(run: Path, tmp_path: Path) -
     assert "Shortcuts of true queries, unfiltered: shortcut rate at 10" in section
     assert "good" not in section and "truth" not in section
     assert "`cirgen:judge-encoder`" in section
+
+
+def test_shortcuts_are_those_of_a_plain_search_with_another_reader_of_the_same_weights() -> None:
+    corpus = audit_world.true_queries(Options(), Silent())
+    found = audit(corpus, Settings(encoders=("cirgen:judge-encoder",))).audit
+    encoder = Encoder(str(local_path("cirgen:judge-encoder")))
+    rows = {image_id: row for row, image_id in enumerate(corpus.image_ids)}
+    gallery = encoder.images([corpus.open(image_id) for image_id in corpus.image_ids])
+    shown, said = gallery[[rows[row.reference] for row in corpus.rows]], encoder.texts([r.text for r in corpus.rows])
+    hits = {}
+    for kind, query in (("both", shown + said), ("text", said), ("image", shown)):
+        scores = query @ gallery.T
+        scores[range(len(corpus.rows)), [rows[row.reference] for row in corpus.rows]] = -9
+        hits[kind] = [_solved(one, row, rows) for one, row in zip(scores, corpus.rows, strict=True)]
+        figure = found.find(f"shortcuts.recall_{kind}")
+        assert figure is not None and figure.value == pytest.approx(100 * sum(hits[kind]) / len(corpus.rows))
+    rate = found.find("shortcuts.rate")
+    solved = [a or b for a, b in zip(hits["text"], hits["image"], strict=True)]
+    assert rate is not None and rate.value == pytest.approx(100 * sum(solved) / len(corpus.rows))
+
+
+def _solved(scores: torch.Tensor, row: Row, places: dict[str, int]) -> bool:
+    right = [places[image_id] for image_id in (row.target, *row.positives)]
+    best = scores[right].max()
+    scores[right] = -9
+    return int((scores >= best).sum()) < 10

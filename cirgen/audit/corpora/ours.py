@@ -48,7 +48,7 @@ def read_ours(name: str, options: Options, shown: str) -> Corpus:
     pictures, reason = _pictures(name, options)
     manifest = _manifest(name, options.revision)
     return Corpus(
-        name=shown,
+        name=shown if config == CONFIG else f"{shown}, {config}",
         kind="a dataset that cirgen wrote",
         rows=tuple(rows),
         galleries={gallery: of_split if options.split else tuple(facts)},
