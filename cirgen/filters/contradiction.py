@@ -87,9 +87,8 @@ def labelled(classifier: TextClassifier, prefix: str) -> int:
     found = [place for place, label in enumerate(plain) if label.startswith(prefix)]
     if len(found) != 1:
         raise UserError(
-            f"Filter 'contradiction' finds {len(found) or 'no'} label{'s' * (len(found) != 1)} that begins with "
-            f"'{prefix}' among {', '.join(classifier.labels)}; name a model of entailment whose config.json says so "
-            "under id2label."
+            f"Filter 'contradiction' needs one label that begins with '{prefix}' and finds {len(found) or 'none'} "
+            f"among {', '.join(classifier.labels)}; name a model of entailment whose config.json says so in id2label."
         )
     return found[0]
 

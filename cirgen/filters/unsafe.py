@@ -55,8 +55,8 @@ class UnsafeSettings(BoundedSettings):
         return self
 
     def is_bounded(self) -> bool:
-        """Return whether anything is rejected: a word is, without a bound."""
-        return super().is_bounded() or self.words is not None
+        """Return whether a bound is set, or none is needed: a listed word is rejected without one."""
+        return super().is_bounded() or self.classifier is None
 
     def contents(self, progress: Progress) -> dict[str, str]:  # noqa: ARG002
         """Return the hash of the list of words."""
