@@ -10,7 +10,7 @@ import numpy as np
 from cirgen.audit.audit import Findings
 from cirgen.audit.corpus import Row
 from cirgen.audit.leaks import leaked
-from cirgen.audit.ranking import NOBODY, Ranks
+from cirgen.audit.ranking import Ranks
 from cirgen.audit.shortcuts import TOP
 from cirgen.keys import digest
 
@@ -74,14 +74,16 @@ def _rivals(found: Findings) -> Kind:
     ids = found.catalog.ids
     places = np.flatnonzero(ranks.rivals > 0).tolist()
     rows = [query.row for query in ranks.queries]
-    ordered = _order(rows, lambda place: float(ranks.rivals[place]), places)
+    both = ranks.ranks[:, 0].max(axis=0)
+    accepted = {one.row for one in found.judged if (one.rival_yes or 0.0) > 0.5}
+
+    def plausible(place: int) -> float:
+        """Rate what the judge accepts above the rest, then by how near the target comes: there encoders understand."""
+        return float((rows[place] in accepted) - both[place] / (1 + both.max()))
+
     shown = tuple(
-        Shown(
-            rows[place],
-            f"{ranks.rivals[place]:,} images as near to text and reference",
-            "" if ranks.rival[place] == NOBODY else ids[ranks.rival[place]],
-        )
-        for place in ordered[:EACH]
+        Shown(rows[place], _rival_remark(ranks, place, rows[place] in accepted), ids[ranks.rival[place]])
+        for place in _order(rows, plausible, places)[:EACH]
     )
     return Kind(
         "Possible false negatives",
@@ -89,6 +91,11 @@ def _rivals(found: Findings) -> Kind:
         shown,
         len(places),
     )
+
+
+def _rival_remark(ranks: Ranks, place: int, accepted: bool) -> str:
+    said = "the judge accepts it; " if accepted else ""
+    return f"{said}{ranks.rivals[place]:,} such pictures, target at rank {ranks.ranks[:, 0, place].min():,} with both"
 
 
 def _leaks(found: Findings) -> Kind:

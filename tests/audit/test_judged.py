@@ -11,6 +11,7 @@ from cirgen.audit.corpora.files import FolderPictures
 from cirgen.audit.corpus import Corpus, Row
 from cirgen.audit.judged import Judged, judged_section, sampled
 from cirgen.audit.rivals import rivals_section
+from cirgen.audit.worst import worst
 from cirgen.resources import local_path
 from cirgen.world import grammar
 from cirgen.world.build import TABLE, read_truth, shipped
@@ -73,6 +74,9 @@ def test_a_real_judge_says_yes_to_true_texts_more_often_than_to_foreign_ones(tru
     having = {one.row.row_id for one in found.judged if one.rival}
     known = {q.row.row_id for q, n in zip(found.ranks.queries, found.ranks.rivals, strict=True) if n}
     assert having == known & {one.row.row_id for one in found.judged}
+    (shown,) = (kind for kind in worst(found) if kind.title == "Possible false negatives")
+    first = next(one for one in found.judged if one.row == shown.rows[0].row)
+    assert (first.rival, first.rival_yes is not None and first.rival_yes > 0.5) == (shown.rows[0].other, True)
     accepted = sum((one.rival_yes or 0) > 0.5 for one in found.judged)
     assert estimate.value == pytest.approx(100 * accepted / len(found.judged))
 
