@@ -12,6 +12,7 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow as pa
 from tiny_models import tiny_checkpoint
 
 from cirgen import yaml_text
@@ -178,6 +179,17 @@ def _triplets(
         yield _triplet(pair, "", "any", "generation: truncated")
 
 
+def _whole(row: dict[str, Any], schema: pa.Schema) -> dict[str, Any]:
+    """Return the columns of a schema; those that rules of this kind never fill are empty."""
+    return {field.name: row.get(field.name, _empty(field.type)) for field in schema}
+
+
+def _empty(of: pa.DataType) -> Any:
+    if pa.types.is_list(of):
+        return []
+    return "" if pa.types.is_string(of) else pa.scalar(0).cast(of).as_py()
+
+
 def _triplet(pair: dict[str, Any], text: str, change_type: str, reason: str) -> dict[str, Any]:
     written = {
         "prompt": "rules@1",
@@ -190,7 +202,7 @@ def _triplet(pair: dict[str, Any], text: str, change_type: str, reason: str) -> 
     groups = {"reference_group": pair["reference_id"], "target_group": pair["target_id"]}
     own = {
         "triplet_id": digest("triplet", pair["pair_id"], text), "text": text, "change_type": change_type,
-        "direction": "forward", "status": "ok" if text else "truncated", "reason": reason,
+        "direction": "forward", "regenerated": 0, "status": "ok" if text else "truncated", "reason": reason,
     }  # fmt: skip
     return {**pair, **written, **captions, **groups, **own}
 
@@ -198,10 +210,10 @@ def _triplet(pair: dict[str, Any], text: str, change_type: str, reason: str) -> 
 def _write_triplets(run: Run, pairs: list[dict[str, Any]], triplets: list[dict[str, Any]]) -> None:
     triplets.sort(key=lambda row: row["triplet_id"])
     write_rows(run.pairs, sorted(pairs, key=lambda row: row["pair_id"]), PAIR)
-    write_rows(run.triplets, [{name: row[name] for name in TRIPLET.names} for row in triplets], TRIPLET)
+    write_rows(run.triplets, [_whole(row, TRIPLET) for row in triplets], TRIPLET)
     plan = {"rendered": "", "intent": "any", "sample_index": 0}
     planned = [{**row, **plan, "key": row["triplet_id"]} for row in triplets]
-    write_rows(run.modify_plan, [{name: row[name] for name in MODIFY_PLAN.names} for row in planned], MODIFY_PLAN)
+    write_rows(run.modify_plan, [_whole(row, MODIFY_PLAN) for row in planned], MODIFY_PLAN)
     scored = [(row, {"similarity.cosine": row["similarity"]} if row["text"] else {}) for row in triplets]
     verdicts = [{"triplet_id": row["triplet_id"], "reason": row["reason"], "scores": scores} for row, scores in scored]
     write_rows(run.verdicts, verdicts, VERDICT)

@@ -161,7 +161,7 @@ def test_a_copy_with_holes_is_refused_or_marked_in_every_key(score: Any, tmp_pat
     assert (code, out) == (1, "")
     missing = protocol.galleries()["gallery"][hole]
     assert f"Error: Missing: 1 of 60 images of gallery ({missing})" in err
-    assert err.endswith("each figure marked as partial: --allow-missing.\n")
+    assert err.endswith("marked as partial: --allow-missing (of cirgen bench: --set allow_missing=true).\n")
     code, out, _ = score(*given, "--allow-missing")
     assert code == 0
     lost = sum(one.targets[0] == missing for one in protocol.parts[0].asked)

@@ -48,14 +48,26 @@ def read_features(path: Path) -> FeaturesFile:
 
     try:
         with safe_open(path, framework="np") as file:
-            tensors = {name: _widened(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+            half = {name for name in file.keys() if file.get_slice(name).get_dtype() == "BF16"}  # noqa: SIM118
+            tensors = {name: _widened(file.get_tensor(name)) for name in file.keys() if name not in half}  # noqa: SIM118
             metadata = file.metadata() or {}
     except (SafetensorError, OSError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path} cannot be read as a features file ({error}); write float32 tensors with "
             "safetensors.numpy.save_file."
         ) from error
+    tensors |= _of_bfloat16(path, half)
     return FeaturesFile(path, tensors, _named_rows(path, tensors, metadata))
+
+
+def _of_bfloat16(path: Path, names: set[str]) -> Features:
+    """Return tensors as float32, which holds every bfloat16: numpy has no such numbers."""
+    if not names:
+        return {}
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name).float().numpy() for name in sorted(names)}
 
 
 def _widened(tensor: NDArray[Any]) -> NDArray[Any]:

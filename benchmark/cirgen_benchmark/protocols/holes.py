@@ -75,6 +75,6 @@ def settled(name: str, holes: Sequence[Holes], allowed: bool) -> tuple[str, tupl
     if not allowed:
         raise UserError(
             f"Missing: {'; '.join(said)}; fetch and encode them, or go on without them, each figure marked as "
-            f"{PARTIAL}: --allow-missing."
+            f"{PARTIAL}: --allow-missing (of cirgen bench: --set allow_missing=true)."
         )
     return f"{name}.{PARTIAL}", tuple(f"Missing: {sentence}." for sentence in said)

@@ -136,7 +136,8 @@ class StageFolder:
 
     def write_result(self, state: State) -> None:
         """Write what the finished stage has come to, and remove what was needed to go on."""
-        write_text(self.path / RESULT_FILE, _pretty({"state": asdict(state), "provenance": self._provenance}))
+        about = {"state": asdict(state), "provenance": self._provenance}
+        write_text(self.path / RESULT_FILE, _pretty({**about, "content": _content(about, {})}))
         self._clean_up(state)
 
     def read_result(self) -> State | None:
@@ -148,7 +149,10 @@ class StageFolder:
         path = self.path / RESULT_FILE
         if not path.exists():
             return None
-        state = _read_json(path, lambda found: _state(found["state"]))
+        about: dict[str, Any] = _read_json(path, dict)
+        if about.pop("content", None) != _content(about, {}):
+            raise _damaged(path)
+        state = _state(about["state"])
         for step in {state.step, state.best or state.step}:
             if not self.weights_file(step).is_file():
                 raise _damaged(self.weights_file(step), "is gone")

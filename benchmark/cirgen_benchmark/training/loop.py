@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,6 +30,8 @@ from cirgen_benchmark.training.step import Step, StepInput
 
 Evaluate = Callable[[Retriever], float]
 """Scores a model on a development set; more is better."""
+FULL_RATE = "full_rate"
+"""Key of a group's rate before its schedule."""
 LOSSES_AT_ONCE = 100
 """Losses that may wait on the device before they are read: reading one waits for the step."""
 
@@ -85,6 +88,7 @@ class Loop:
         self._parameters = parameters
         self._settings = settings
         self._steps = batches.steps
+        self._steps_per_epoch = batches.steps_per_epoch
         self._folder = folder
         self._looks = looks
         self._seed = seed
@@ -102,6 +106,7 @@ class Loop:
         with self._progress.step("train", self._steps) as bar, kept_generators(self._device):
             bar.advance(start)
             for done in range(start + 1, self._steps + 1):
+                self._set_rate(done - 1)
                 seed_generators([self._seed, DROPOUT, done, self._accelerator.process_index])
                 self._log.add(self._updated(islice(given, self._settings.accumulate)))
                 if self._looks.due(done, self._steps):
@@ -111,6 +116,12 @@ class Loop:
                     written = time.monotonic()
                 bar.advance(1, **self._log.notes())
         return self._end()
+
+    def _set_rate(self, step: int) -> None:
+        schedule = self._settings.optimiser.schedule
+        if schedule is not None:
+            for group in self._optimiser.param_groups:
+                group["lr"] = group[FULL_RATE] * schedule.share(step, self._steps_per_epoch)
 
     def _resumed(self) -> int:
         state = self._folder.read_checkpoint(self._parameters, self._optimiser)
@@ -218,13 +229,35 @@ class _Log:
 def _optimiser(parameters: Mapping[str, nn.Parameter], settings: OptimiserSettings) -> AdamW:
     learned = [parameter for parameter in parameters.values() if parameter.requires_grad]
     return AdamW(
-        learned,
+        _groups(parameters, settings),
         lr=settings.rate,
         betas=settings.betas,
         eps=settings.epsilon,
         weight_decay=settings.weight_decay,
         fused=learned[0].device.type in ("cpu", "cuda"),
     )
+
+
+def _groups(parameters: Mapping[str, nn.Parameter], settings: OptimiserSettings) -> list[dict[str, Any]]:
+    """Return the parameters that learn, by their rate.
+
+    Raises:
+        UserError: no parameter has a name that is given a rate.
+    """
+    rates = {"": settings.rate} | {part.of: part.rate for part in settings.rates}
+    groups: dict[str, list[nn.Parameter]] = {}
+    for name, parameter in parameters.items():
+        if parameter.requires_grad:
+            own = (prefix for prefix in rates if not prefix or f"{name}.".startswith(f"{prefix}."))
+            groups.setdefault(max(own, key=len), []).append(parameter)
+    idle = [prefix for prefix in rates if prefix and prefix not in groups]
+    if idle:
+        known = dict.fromkeys(name.partition(".")[0] for name in parameters)
+        raise UserError(
+            f"No parameter that learns is called '{idle[0]}...', which optimiser.rates gives a rate; they begin with "
+            f"{', '.join(known)}."
+        )
+    return [{"params": found, "lr": rates[prefix], FULL_RATE: rates[prefix]} for prefix, found in groups.items()]
 
 
 def seed_generators(key: list[int]) -> None:

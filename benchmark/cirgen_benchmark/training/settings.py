@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from cirgen.settings import Settings
+from cirgen.settings import Name, Settings
+from cirgen_benchmark.training.schedule import Schedule
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
@@ -30,10 +31,21 @@ class BankSettings(Settings):
     """Rows of the bank that are compared with a batch at once: memory, nothing else, depends on it."""
 
 
+class PartRate(Settings):
+    """The rate of one part of a retrieval model."""
+
+    of: Name
+    """How the names of its parameters begin: `model` is the checkpoint's part of a family."""
+    rate: PositiveFloat
+
+
 class OptimiserSettings(Settings):
-    """AdamW as the paper's released code has it: no schedule, no warm-up, no clipping."""
+    """AdamW as the paper's released code has it by default: no schedule, no warm-up, no clipping."""
 
     rate: PositiveFloat = 2e-5
+    rates: tuple[PartRate, ...] = ()
+    """Of parts that learn at another rate."""
+    schedule: Schedule | None = None
     betas: tuple[Beta, Beta] = (0.9, 0.999)
     epsilon: PositiveFloat = 1e-7
     weight_decay: Annotated[float, Field(ge=0)] = 0.01

@@ -46,7 +46,7 @@ def questions(settings: Queries, mixture: Mixture, preset: Preset, progress: Pro
     if isinstance(settings, HoldoutQueries):
         return _holdout(mixture)
     if isinstance(settings, CorpusQueries):
-        return _split(mixture.judged, settings.split)
+        return _split(mixture.judged, settings.split, preset.allow_missing)
     options = settings.model_dump(exclude={"kind", "root"})
     return _benchmark(settings.kind, "val", settings.root, preset, options)
 
@@ -78,10 +78,10 @@ def _holdout(mixture: Mixture) -> Questions:
     return Retrieval("holdout", sorted(named), asked), mixture.images
 
 
-def _split(corpus: Corpus, split: str) -> Questions:
+def _split(corpus: Corpus, split: str, allow_missing: bool) -> Questions:
     held = corpus.of_split(split)
     asked = _asked((row.triplet_id, row.triplet) for row in held.accepted)
-    return Retrieval(f"corpus.{split}", held.images.ids, asked), held.images
+    return Retrieval(f"corpus.{split}", held.images.ids, asked, allow_missing=allow_missing), held.images
 
 
 def _asked(triplets: Iterable[tuple[str, Triplet]]) -> list[Asked]:

@@ -48,8 +48,8 @@ STAGE_TWO = {
 STAGE_ONE = {
     "spn4cir-clip-fashioniq": Numbers(128, 100, 2e-6, 0.01, False, ADAMW, "eval"),
     "spn4cir-clip-cirr": Numbers(128, 100, 2e-6, 0.01, False, ADAMW, "eval"),
-    "spn4cir-tgcir-fashioniq": Numbers(64, 30, 1e-5, 0.1, False, ADAMW_OF_TORCH, "eval"),
-    "spn4cir-tgcir-cirr": Numbers(64, 30, 1e-5, 0.05, False, ADAMW_OF_TORCH, "eval"),
+    "spn4cir-tgcir-fashioniq": Numbers(64, 30, 1e-4, 0.1, False, ADAMW_OF_TORCH, "eval"),
+    "spn4cir-tgcir-cirr": Numbers(64, 30, 1e-4, 0.05, False, ADAMW_OF_TORCH, "eval"),
     "spn4cir-blip-fashioniq": Numbers(512, 20, 2e-5, 0.07, True, ADAMW_OF_BLIP, "eval"),
     "spn4cir-blip-cirr": Numbers(512, 40, 2e-5, 0.07, True, ADAMW_OF_BLIP, "eval"),
     "spn4cir-blip2-fashioniq": Numbers(128, 30, 2e-5, 0.07, True, ADAMW_OF_SPRC, "train"),
@@ -99,6 +99,29 @@ def test_both_stages_have_the_numbers_of_the_papers_code(name: str) -> None:
     assert numbers(stages["one"]) == STAGE_ONE[name]
     assert stages["bank"].bank == BankSettings()
     assert all(stage.precision == "float16" and stage.select == "last" for stage in stages.values())
+
+
+SCHEDULES = {
+    "tgcir": ((("model", 1e-5),), {"spn4cir-tgcir-fashioniq": (30, 0.01), "spn4cir-tgcir-cirr": (30, 0.01)}),
+    "blip2": ((), {"spn4cir-blip2-fashioniq": (30, 1e-6), "spn4cir-blip2-cirr": (80, 4e-6)}),
+}
+"""By method: rates of parts, and for each preset the share of the rate that is left after so many epochs."""
+
+
+@of_the_paper
+def test_stage_one_has_the_schedule_and_the_rates_of_its_methods_code(name: str) -> None:
+    stages = load_preset(name).stages
+    method = name.split("-")[1]
+    rates, schedules = SCHEDULES.get(method, ((), {}))
+    optimiser = stages["one"].optimiser
+    assert tuple((part.of, part.rate) for part in optimiser.rates) == rates
+    if name not in schedules:
+        assert optimiser.schedule is None
+    else:
+        epochs, left = schedules[name]
+        assert optimiser.schedule is not None
+        assert optimiser.schedule.share(epochs * 100 - 1, 100) == pytest.approx(left)
+    assert all(stages[two].optimiser.schedule is None for two in ("in_batch", "bank"))
 
 
 @of_the_paper

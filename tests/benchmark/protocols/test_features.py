@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from made_benchmarks import made_features, write_cirr, write_fashioniq, write_genecis, write_json
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
+from safetensors.torch import save_file as save_tensors
 
 from cirgen.errors import UserError
 from cirgen_benchmark.protocols.cirr import CIRR
@@ -48,6 +50,13 @@ def test_other_precisions_are_read(tmp_path: Path, protocol: CIRR, dtype: Any) -
     features = made_features(protocol)
     other = {name: tensor.astype(dtype) for name, tensor in features.items()}
     assert scored(protocol, saved(tmp_path, other)) == dict(protocol.score(features).metrics)
+
+
+def test_bfloat16_is_read_as_what_it_is(tmp_path: Path, protocol: CIRR) -> None:
+    halved = {name: torch.from_numpy(tensor).bfloat16() for name, tensor in made_features(protocol).items()}
+    save_tensors(halved, tmp_path / "mine.safetensors")
+    expected = protocol.score({name: tensor.float().numpy() for name, tensor in halved.items()})
+    assert scored(protocol, tmp_path / "mine.safetensors") == dict(expected.metrics)
 
 
 def test_rows_that_a_file_names_may_come_in_any_order(tmp_path: Path, protocol: CIRR) -> None:
