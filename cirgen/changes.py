@@ -25,6 +25,7 @@ CONSEQUENCES: Mapping[str, str] = {
     "caption": "captions, and the texts written from them",
     "pair": PAIRS_ON,
     "modify": "texts",
+    "modify.regenerate.tries": "texts written anew for those that filters reject",
     "modify.directions": PAIRS_ON,
     "modify.strip_tails": "the decision, and scores of the texts that it changes",
     "filter": "the decision, and scores never measured",

@@ -24,6 +24,17 @@ class Sampling(Settings):
     """Temperatures of the attempts that follow a truncated or unparsable answer, one attempt each."""
 
 
+class Regenerate(Settings):
+    """Another text for a pair whose text the filters rejected: one more question costs less than one more pair."""
+
+    tries: int = Field(0, ge=0, le=16)
+    """Texts asked for after the first, each only where all before it were rejected; 0 asks for none."""
+    temperature: Temperature = 0.7
+    """Of these texts: at 0 a model would write the same again."""
+    prompt: Name | None = None
+    """Asks for them in other words; null keeps the prompt of the text that was rejected."""
+
+
 class Model(Settings):
     """A generative model and who runs it."""
 

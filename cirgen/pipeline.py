@@ -30,6 +30,7 @@ from cirgen.stages.export import export
 from cirgen.stages.filter import filter_triplets
 from cirgen.stages.filter_tools import Toolbox
 from cirgen.stages.ingest import ingest
+from cirgen.stages.modify_plan import Planner
 from cirgen.stages.pair import pair
 from cirgen.store import quoted, stream
 
@@ -61,9 +62,8 @@ def run_pipeline(run: Run) -> Outcome:
     with clock.stage("ingest"):
         ingest(run)
     images = RunImages(run.catalog, run.store.root / "ingest")
-    _generate(run, models, images, clock)
-    with clock.stage("filter"):
-        filter_triplets(run, Toolbox(run, models, images).tools)
+    planner = _generate(run, models, images, clock)
+    _filter(run, planner, Toolbox(run, models, images), clock)
     with clock.stage("report"):
         write_report(run)
     with clock.stage("export"):
@@ -71,7 +71,22 @@ def run_pipeline(run: Run) -> Outcome:
     return Outcome(accepted_count(run), run.dataset, clock.seconds)
 
 
-def _generate(run: Run, models: Models, images: RunImages, clock: _Clock) -> None:
+def _filter(run: Run, planner: Planner, toolbox: Toolbox, clock: _Clock) -> None:
+    """Filter; then, as often as the recipe says, have written anew what was rejected, and filter all of it."""
+    from cirgen.stages.modify import regenerate
+
+    with clock.stage("filter"):
+        filter_triplets(run, toolbox.tools)
+    for turn in range(1, run.recipe.modify.regenerate.tries + 1):
+        with clock.stage("modify"):
+            added = regenerate(run, planner, toolbox.images, turn)
+        if not added:
+            break
+        with clock.stage("filter"):
+            filter_triplets(run, toolbox.tools)
+
+
+def _generate(run: Run, models: Models, images: RunImages, clock: _Clock) -> Planner:
     from cirgen.stages.caption import caption
     from cirgen.stages.embed import embed
     from cirgen.stages.modify import modify
@@ -89,7 +104,7 @@ def _generate(run: Run, models: Models, images: RunImages, clock: _Clock) -> Non
     with clock.stage("pair"):
         pair(run)
     with clock.stage("modify"):
-        modify(run, models.tasks(), images, models.encoder.count_tokens, models.encoder.files.content)
+        return modify(run, models.tasks(), images, models.encoder.count_tokens, models.encoder.files.content)
 
 
 def needs_captions(run: Run) -> bool:
@@ -147,6 +162,7 @@ class _Clock:
         try:
             yield
         finally:
-            self.seconds[name] = time.monotonic() - start
-            self._run.add_seconds(name, self.seconds[name])
+            spent = time.monotonic() - start
+            self.seconds[name] = self.seconds.get(name, 0.0) + spent
+            self._run.add_seconds(name, spent)
         _compact(self._run)

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from cirgen.filters.base import FilterSettings
 from cirgen.filters.registry import FILTERS
-from cirgen.model_settings import Encoder, Model, Sampling
+from cirgen.model_settings import Encoder, Model, Regenerate, Sampling
 from cirgen.settings import Settings
 from cirgen.sources.base import SourceSettings
 from cirgen.sources.registry import SOURCES
@@ -98,6 +98,7 @@ class Modify(Settings):
     """Shares of intents; each text draws one by its key."""
     examples: int = Field(0, ge=0, le=1_000)
     """In-context examples per prompt, drawn by key from the prompt's pool."""
+    regenerate: Regenerate = Regenerate()
     fallback_tokens: int | None = Field(77, ge=1, le=1_000_000)
     """A template text of more tokens (of the encoder) falls back to the target caption, as in SPN4CIR; null: never."""
     strip_tails: bool = False

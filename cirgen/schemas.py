@@ -156,6 +156,7 @@ MODIFY_PLAN = pa.schema(
         pa.field("intent", pa.string(), nullable=False),
         pa.field("direction", pa.string(), nullable=False),  # forward or backward
         pa.field("sample_index", pa.int32(), nullable=False),
+        pa.field("regenerated", pa.int32(), nullable=False),  # 0, or which text this is after rejected ones
     ]
 )
 
@@ -172,6 +173,7 @@ TRIPLET = pa.schema(
         pa.field("rank", pa.int32(), nullable=False),
         pa.field("change_type", pa.string(), nullable=False),  # the intent asked for
         pa.field("direction", pa.string(), nullable=False),
+        pa.field("regenerated", pa.int32(), nullable=False),  # as in MODIFY_PLAN
         pa.field("status", pa.string(), nullable=False),
         pa.field("rewrite", pa.string(), nullable=False),  # what was done to the text: empty, or `tail`: taken off
         pa.field("reference_caption", pa.string(), nullable=False),

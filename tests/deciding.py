@@ -36,6 +36,7 @@ def triplets(*rows: dict[str, Any] | str) -> list[dict[str, Any]]:
     blank = {
         **{name: "" for name in TRIPLET.names},
         "rank": 1,
+        "regenerated": 0,
         "similarity": 0.5,
         "hard_negatives": [],
         "status": "ok",

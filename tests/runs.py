@@ -215,6 +215,7 @@ def _write_triplets(run: Run, catalog: list[dict[str, Any]]) -> list[dict[str, A
                 "intent": "any",
                 "direction": "forward",
                 "sample_index": 0,
+                "regenerated": 0,
             }
         )
     write_rows(run.pairs, sorted(pairs, key=lambda row: row["pair_id"]), PAIR)
@@ -266,6 +267,7 @@ def _triplet(
         "text": text,
         "change_type": "any",
         "direction": "forward",
+        "regenerated": 0,
         "status": status,
         "rewrite": "",
         "reference_caption": f"a {toy(reference)}",

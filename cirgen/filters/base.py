@@ -83,6 +83,8 @@ class Filter(ABC):
     """True where `score` asks a generative model."""
     observes: bool = False
     """True where `score` reads, as column `observed`, what the model answered to `question`."""
+    judges_text: ClassVar[bool] = True
+    """False where no other text of the pair would do better: nothing is then written anew for what it rejects."""
     needs_negatives: ClassVar[int] = 0
     """Fewest hard negatives of a pair, beside the reference, that `score` can do with."""
     embeds: ClassVar[tuple[str, ...]] = ()

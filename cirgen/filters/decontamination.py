@@ -48,6 +48,7 @@ class Decontamination(Filter):
     """Looks for reference and target among known pictures."""
 
     Settings = DecontaminationSettings
+    judges_text = False
     score_notes: ClassVar[Mapping[str, ScoreNote]] = {
         "reference": ScoreNote("whether the lists of `against` have the reference", _VALUES, "from `match` on"),
         "target": ScoreNote("whether the lists of `against` have the target", _VALUES, "from `match` on"),

@@ -40,6 +40,7 @@ class Similarity(BoundedFilter):
     """Cosine of the image embeddings of the pair; rejects what lies outside the window."""
 
     Settings = SimilaritySettings
+    judges_text = False
     bounds = (
         Bound("lower", "cosine", "too different", least=True),
         Bound("upper", "cosine", "too similar", least=False),

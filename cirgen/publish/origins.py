@@ -62,6 +62,8 @@ def prompts(run: Run) -> list[Prompt]:
 def _prompt_references(run: Run) -> Iterator[str]:
     yield from run.recipe.caption.prompts
     yield from run.recipe.modify.prompts
+    if run.recipe.modify.regenerate.prompt:
+        yield run.recipe.modify.regenerate.prompt
     for settings in run.recipe.filter:
         yield from (prompt.reference for prompt in FILTERS.build(settings).prompts().values())
 

@@ -30,6 +30,7 @@ _TRIPLET_HEAD = [
     pa.field("positive_ids", pa.list_(pa.string())),  # other images known to answer (reference, text)
     pa.field("texts", pa.list_(pa.string())),  # every accepted text of this ordered pair
     pa.field("change_type", pa.string()),
+    pa.field("regenerated", pa.int32()),  # 0, or which text this is after rejected ones of its pair
     pa.field("rewrite", pa.string()),  # what was done to the text after it was written, or empty
     pa.field("hard_negatives", pa.list_(HARD_NEGATIVE)),
 ]

@@ -40,7 +40,7 @@ class Toolbox:
     def __init__(self, run: Run, models: FilterModels, images: ImageReader) -> None:
         self._run = run
         self._models = models
-        self._images = images
+        self.images = images
         self._gallery: Gallery | None = None
 
     def tools(self, name: str, part: Filter) -> Tools:
@@ -65,7 +65,7 @@ class Toolbox:
             raise UserError(
                 f"Filter '{name}' asks a model; add a section 'mllm', give the filter a model, or take it out."
             )
-        return RunAsker(self._run, backend, self._images)
+        return RunAsker(self._run, backend, self.images)
 
     def _read_gallery(self) -> Gallery:
         if self._gallery is None:

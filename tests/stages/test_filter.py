@@ -67,6 +67,7 @@ def triplet(number: int, **fields: Any) -> dict[str, Any]:
         "split": "train",
         "similarity": number / 20,
         "rank": 1,
+        "regenerated": 0,
         "status": "ok",
         "hard_negatives": [],
         **fields,
@@ -137,8 +138,15 @@ def test_the_funnel_counts_every_step(tmp_path: Path) -> None:
         "planned": 22,
         "generated": 21,
         "filters": [
-            {"name": "lint", "seen": 21, "scored": 21, "rejected": 1, "reasons": {"too short": 1}},
-            {"name": "similarity", "seen": 20, "scored": 20, "rejected": 9, "reasons": {"too similar": 9}},
+            {"name": "lint", "seen": 21, "scored": 21, "rejected": 1, "reasons": {"too short": 1}, "remarks": []},
+            {
+                "name": "similarity",
+                "seen": 20,
+                "scored": 20,
+                "rejected": 9,
+                "reasons": {"too similar": 9},
+                "remarks": [],
+            },
         ],
         "accepted": 11,
     }

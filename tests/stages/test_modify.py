@@ -192,11 +192,9 @@ def test_a_corpus_says_which_texts_lost_a_tail(folder: Path) -> None:
     assert "`rewrite` is `tail`" in (folder / "dataset" / "README.md").read_text()
 
 
-SHORT = '{"name": "lint", "max_words": 4}'
-
-
-def again(folder: Path, *overrides: str) -> list[dict[str, Any]]:
-    recipe = load_recipe("demo", [f"filter=[{SHORT}]", *overrides]).recipe
+def again(folder: Path, *overrides: str, words: int = 4) -> list[dict[str, Any]]:
+    short = f'filter=[{{"name": "lint", "max_words": {words}}}]'
+    recipe = load_recipe("demo", [short, *overrides]).recipe
     run = Run(folder, recipe, Store(folder / "store"), limit=IMAGES)
     run_pipeline(run)
     reasons = {row["triplet_id"]: row["reason"] for row in pq.read_table(run.verdicts).to_pylist()}
@@ -243,7 +241,7 @@ def test_another_prompt_may_write_anew(folder: Path) -> None:
 
 
 def test_a_template_is_not_asked_to_say_the_same_again(folder: Path) -> None:
-    rows = again(folder, "modify.prompts=[spn-target]", "modify.regenerate.tries=2")
+    rows = again(folder, "modify.prompts=[spn-target]", "modify.regenerate.tries=2", words=8)
     assert {row["regenerated"] for row in rows} == {0}
     assert any(row["reason"] for row in rows)
 
