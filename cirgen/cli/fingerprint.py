@@ -40,7 +40,7 @@ def fingerprint(
         return
     typer.echo(f"{output}: {pictures:,} pictures of '{called}'.")
     if unreadable:
-        typer.echo(f"{len(unreadable):,} files cannot be decoded and are not in it:")
+        typer.echo(f"Not in it, since they cannot be decoded: {len(unreadable):,}")
         typer.echo("\n".join(f"  {problem}" for problem in unreadable[:SHOWN]))
     typer.echo(
         f"To keep a corpus clear of them, in its recipe: filter: [{{name: decontamination, against: [{output}]}}]"

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_classifiers import CONFIGS, NLI, change_config, save
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from cirgen.classifiers.transformers import TransformersClassifier
 from cirgen.errors import UserError
 from cirgen.model_settings import Classifier
+from tiny_classifiers import CONFIGS, NLI, change_config, save
 
 TEXTS = ["make the hat red", "a man in a blue hat", "", "remove the chair " * 90, "make the hat red", "ugly"]
 SECONDS = ["a dog", "make the hat red", "a cat is on the chair", "the man", "", "add a hat " * 90]

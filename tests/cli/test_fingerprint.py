@@ -22,7 +22,7 @@ def test_a_list_of_a_folder_says_how_many_pictures_and_how_to_use_it(
     assert not caught.value.code
     printed = capsys.readouterr().out
     assert "4 pictures of 'CIRR test1'" in printed
-    assert "1 files cannot be decoded" in printed
+    assert "since they cannot be decoded: 1" in printed
     assert "broken.jpg: no picture format" in printed
     assert "name: decontamination" in printed
 

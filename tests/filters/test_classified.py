@@ -7,7 +7,6 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from tiny_classifiers import NLI, save
 
 from cirgen.classifiers.transformers import TransformersClassifier
 from cirgen.errors import UserError
@@ -17,6 +16,7 @@ from cirgen.filters.tools import Tools
 from cirgen.model_settings import Classifier
 from cirgen.schemas import TRIPLET
 from deciding import make_filter, triplets
+from tiny_classifiers import NLI, save
 
 CAPTIONS = {"reference_caption": "a man in a blue hat", "target_caption": "a man in a red hat"}
 

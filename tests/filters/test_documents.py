@@ -19,7 +19,8 @@ LEFT_OUT = {"name", "model"}
 
 def table() -> dict[str, list[str]]:
     """Return the cells of each filter's row."""
-    rows = [line.strip("|").split("|") for line in DOCUMENT.read_text(encoding="utf8").splitlines() if "|" in line]
+    first, *_ = DOCUMENT.read_text(encoding="utf8").split("\n## ")
+    rows = [line.strip("|").split("|") for line in first.splitlines() if "|" in line]
     return {row[0].strip(" `"): row for row in rows if row[0].strip().startswith("`")}
 
 

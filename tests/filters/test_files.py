@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tiny_classifiers import save
 
 from cirgen.filters.files import file_contents, with_file_contents
 from cirgen.keys import recipe_hash
@@ -16,6 +15,7 @@ from cirgen.recipe_checks import check_recipe
 from cirgen.recipe_errors import RecipeErrors
 from cirgen.recipe_file import load_recipe
 from ingest_runs import fill
+from tiny_classifiers import save
 
 LIST = "kinds: {age: {alone: [ancient]}}"
 
