@@ -56,7 +56,7 @@ class Browser:
         """Run the body of a function in the page and return what it returns."""
         return self._call("POST", "/execute/sync", script=script, args=[])
 
-    def until(self, script: str, seconds: float = 20.0) -> Any:
+    def until(self, script: str, seconds: float = 60.0) -> Any:
         """Wait until an expression is true in the page, and return it."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

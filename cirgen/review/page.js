@@ -69,6 +69,7 @@ async function begin(name) {
   Object.assign(state, { reviewer, rows, verdicts: new Map(Object.entries(verdicts)) });
   element("reviewer").textContent = reviewer;
   tell("");
+  element("name-field").blur(); // a browser is slow to take the focus from what is hidden
   show("name", false);
   for (const id of ["who", "track", "count", "hints"]) show(id, true);
   go(firstOpen());
@@ -143,8 +144,8 @@ function forward() {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "INPUT" || !state.rows.length) return;
-  if (!element("name").hidden || state.busy) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || state.busy || !state.rows.length) return;
+  if (!element("name").hidden) return; // a name is typed
   const choice = state.choices.find(({ key }) => key === event.key);
   if (choice) {
     event.preventDefault();
