@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from cirgen.filters.base import Filter
 from cirgen.filters.registry import FILTERS
 from cirgen.images import RunImages
 from cirgen.model_settings import Classifier, Encoder, Model
@@ -120,16 +121,24 @@ class Models:
             yield role, self._encoder(encoder)
 
     def _classifying(self) -> Iterator[tuple[str, TransformersClassifier]]:
-        for role, classifier in classifying(self._run):
-            yield role, self.classifier(classifier)
+        for role, part, settings in _classifying(self._run):
+            classifier = self.classifier(settings)
+            part.check_labels(classifier.labels)
+            yield role, classifier
 
 
 def classifying(run: Run) -> Iterator[tuple[str, Classifier]]:
     """Yield the classifiers that a recipe names, by role."""
+    for role, _, classifier in _classifying(run):
+        yield role, classifier
+
+
+def _classifying(run: Run) -> Iterator[tuple[str, Filter, Classifier]]:
     for settings in run.recipe.filter:
-        classifier = FILTERS.build(settings).classifier()
+        part = FILTERS.build(settings)
+        classifier = part.classifier()
         if classifier is not None:
-            yield f"{getattr(settings, FILTERS.tag)} classifier", classifier
+            yield f"{getattr(settings, FILTERS.tag)} classifier", part, classifier
 
 
 def generative(run: Run) -> Iterator[tuple[str, Model]]:

@@ -7,7 +7,7 @@ What `score` measures with, the class declares (`needs_embeddings`, `needs_galle
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import pyarrow as pa
@@ -117,6 +117,13 @@ class Filter(ABC):
     def classifier(self) -> Classifier | None:
         """Return the classifier that `score` asks; None for a filter that asks none."""
         return None
+
+    def check_labels(self, labels: Sequence[str]) -> None:  # noqa: B027 - most ask no classifier
+        """Look whether the labels of the classifier say what `score` asks, before anything is generated.
+
+        Raises:
+            UserError: they do not.
+        """
 
     def model(self) -> Model | None:
         """Return the model that `score` asks; None is the run's `mllm`."""

@@ -20,6 +20,9 @@ from cirgen.filters.tools import Classifier as TextClassifier
 from cirgen.filters.tools import Tools
 from cirgen.model_settings import Classifier
 
+PREFIXES = ("contradict", "entail")
+"""How the labels that count begin, case and marks aside."""
+
 
 class ContradictionSettings(BoundedSettings):
     """Which model judges, and how sure it must be."""
@@ -61,14 +64,15 @@ class Contradiction(BoundedFilter):
         """Return the model of entailment."""
         return self.settings.classifier
 
-    def score(self, triplets: pa.RecordBatch, tools: Tools) -> list[Score]:
-        """Classify both pairs of caption and text.
+    def check_labels(self, labels: Sequence[str]) -> None:
+        """Look for the two labels."""
+        for prefix in PREFIXES:
+            labelled(labels, prefix)
 
-        Raises:
-            UserError: the model's labels do not say what they are.
-        """
+    def score(self, triplets: pa.RecordBatch, tools: Tools) -> list[Score]:
+        """Classify both pairs of caption and text."""
         classifier = tools.classes()
-        contradiction, entailment = (labelled(classifier, prefix) for prefix in ("contradict", "entail"))
+        contradiction, entailment = (labelled(classifier.labels, prefix) for prefix in PREFIXES)
         texts = triplets.column("text").to_pylist()
         target, reference = (
             _shares(classifier, triplets.column(f"{end}_caption").to_pylist(), texts, label)
@@ -77,18 +81,18 @@ class Contradiction(BoundedFilter):
         return [Score({"target": one, "reference": other}) for one, other in zip(target, reference, strict=True)]
 
 
-def labelled(classifier: TextClassifier, prefix: str) -> int:
+def labelled(labels: Sequence[str], prefix: str) -> int:
     """Return the place of the one label that begins so, case and marks aside.
 
     Raises:
         UserError: none does, or several do.
     """
-    plain = [label.casefold().strip(" _-") for label in classifier.labels]
+    plain = [label.casefold().strip(" _-") for label in labels]
     found = [place for place, label in enumerate(plain) if label.startswith(prefix)]
     if len(found) != 1:
         raise UserError(
             f"Filter 'contradiction' needs one label that begins with '{prefix}' and finds {len(found) or 'none'} "
-            f"among {', '.join(classifier.labels)}; name a model of entailment whose config.json says so in id2label."
+            f"among {', '.join(labels)}; name a model of entailment whose config.json says so in id2label."
         )
     return found[0]
 

@@ -59,6 +59,11 @@ class PeopleSettings(FilterSettings):
         """Return the hash of the file of words."""
         return {} if self.words is None else {"words": _content(self.words)}
 
+    def check_files(self) -> None:
+        """Read the file of words."""
+        if self.words is not None:
+            _read(self.words)
+
 
 class Words(BaseModel):
     """The words of one kind."""

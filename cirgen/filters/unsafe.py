@@ -82,16 +82,19 @@ class Unsafe(BoundedFilter):
         """Return the classifier, where one is named."""
         return self.settings.classifier
 
+    def check_labels(self, labels: Sequence[str]) -> None:
+        """Look for the labels that are unsafe."""
+        unknown = sorted(set(self.settings.labels) - set(labels))
+        if unknown:
+            known = ", ".join(labels)
+            raise UserError(f"The classifier of filter 'unsafe' has no label {unknown[0]}; choose among {known}.")
+
     def scoring(self) -> dict[str, object]:
         """Return the labels and the words that count."""
         return {"labels": sorted(self.settings.labels), "words": self._content}
 
     def score(self, triplets: pa.RecordBatch, tools: Tools) -> list[Score]:
-        """Classify each text and look for listed words.
-
-        Raises:
-            UserError: the classifier has no such label.
-        """
+        """Classify each text and look for listed words."""
         texts = triplets.column("text").to_pylist()
         shares = _shares(tools.classifier, self.settings.labels, texts)
         found = [self._pattern.findall(f" {normalised(text)} ") for text in texts]
@@ -125,10 +128,6 @@ class Unsafe(BoundedFilter):
 def _shares(classifier: TextClassifier | None, labels: Sequence[str], texts: Sequence[str]) -> NDArray[np.float64]:
     if classifier is None:
         return np.zeros(len(texts))
-    unknown = sorted(set(labels) - set(classifier.labels))
-    if unknown:
-        known = ", ".join(classifier.labels)
-        raise UserError(f"The classifier of filter 'unsafe' has no label {unknown[0]}; choose among {known}.")
     found = classifier.probabilities(texts)[:, [list(classifier.labels).index(label) for label in labels]]
     return np.asarray(np.minimum(found.sum(axis=1), 1.0) if classifier.exclusive else found.max(axis=1))
 

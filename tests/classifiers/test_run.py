@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cirgen.classifiers.transformers import TransformersClassifier
+from cirgen.errors import UserError
 from cirgen.pipeline import run_pipeline
 from cirgen.recipe_file import load_recipe
 from cirgen.run_folder import Run
@@ -69,3 +70,10 @@ def test_other_weights_score_anew_and_the_corpus_names_its_classifier(tmp_path: 
     named = {model["role"]: model for model in manifest["models"]}["contradiction classifier"]
     assert (named["model"], len(named["content"])) == ("other-nli", 64)
     assert str(tmp_path) not in (other.dataset / "README.md").read_text()
+
+
+def test_labels_that_do_not_do_are_told_before_anything_is_generated(tmp_path: Path) -> None:
+    save(tmp_path / "nli", labels=("LABEL_0", "LABEL_1", "LABEL_2"))
+    with pytest.raises(UserError, match="needs one label that begins with 'contradict' and finds none among LABEL_0"):
+        run(tmp_path / "run", tmp_path / "nli")
+    assert not (tmp_path / "run" / "store").exists()

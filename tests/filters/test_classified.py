@@ -23,7 +23,10 @@ CAPTIONS = {"reference_caption": "a man in a blue hat", "target_caption": "a man
 
 def score(part: Filter, *rows: dict[str, Any] | str) -> list[Score]:
     settings = part.classifier()
-    tools = Tools(classifier=TransformersClassifier(settings) if settings else None)
+    classifier = TransformersClassifier(settings) if settings else None
+    if classifier:
+        part.check_labels(classifier.labels)
+    tools = Tools(classifier=classifier)
     return part.score(pa.RecordBatch.from_pylist(triplets(*rows), schema=TRIPLET), tools)
 
 
@@ -55,8 +58,8 @@ def test_without_a_caption_nothing_contradicts(tmp_path: Path) -> None:
 )
 def test_the_label_is_found_however_a_model_writes_it(tmp_path: Path, labels: tuple[str, ...], place: int) -> None:
     model = TransformersClassifier(Classifier(model=save(tmp_path / "nli", labels=labels)))
-    assert labelled(model, "contradict") == place
-    assert labels[labelled(model, "entail")].casefold().startswith("entail")
+    assert labelled(model.labels, "contradict") == place
+    assert labels[labelled(model.labels, "entail")].casefold().startswith("entail")
 
 
 @pytest.mark.parametrize("labels", [("LABEL_0", "LABEL_1", "LABEL_2"), ("entailment", "not_entailment")])

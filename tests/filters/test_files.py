@@ -85,3 +85,10 @@ def test_validate_tells_files_that_are_not_there(text: str, message: str) -> Non
     check_recipe(loaded, files=False)
     with pytest.raises(RecipeErrors, match=message):
         check_recipe(loaded)
+
+
+def test_validate_reads_a_word_list(tmp_path: Path) -> None:
+    (tmp_path / "words.yaml").write_text("kinds: {hair: {alone: [blond]}}")
+    loaded = load_recipe("demo", [f"filter=[{{name: people, words: '{tmp_path}/words.yaml'}}]"])
+    with pytest.raises(RecipeErrors, match="is wrong"):
+        check_recipe(loaded)
