@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cirgen.filters.registry import FILTERS
-from deciding import Plane, decide, make_filter, triplets
+from deciding import Plane, batch_of, decide, make_filter, tools_of, triplets
 
 CAPTIONS = ["", "a red shirt and a hat", "a blue shirt", "a tall hat"]
 TEXTS = [
@@ -73,6 +73,10 @@ BOUNDS: dict[tuple[str, str], tuple[Any, bool]] = {
     ("too_broad", "max_rivals_percentile"): (PERCENT, True),
     ("judge", "min_yes"): (SHARE, False),
     ("judge", "min_yes_percentile"): (PERCENT, False),
+    ("claims", "min_claims"): (st.integers(1, 3), False),
+    ("claims", "min_claims_percentile"): (PERCENT, False),
+    ("claims", "max_claims"): (st.integers(1, 3), True),
+    ("claims", "max_claims_percentile"): (PERCENT, True),
     ("claims", "min_true"): (SHARE, False),
     ("claims", "min_true_percentile"): (PERCENT, False),
     ("claims", "max_false"): (SHARE, True),
@@ -177,6 +181,14 @@ def test_a_decision_is_pure_and_does_not_depend_on_the_order_of_rows(name: str, 
     shuffled = order.sample(rows, len(rows))
     again = dict(zip((row["triplet_id"] for row in shuffled), decide(part, shuffled, Plane()), strict=True))
     assert reasons == again
+
+
+@pytest.mark.parametrize("name", FILTERS.names)
+@given(rows=ROWS)
+def test_a_score_depends_on_its_row_alone(name: str, rows: list[Any]) -> None:
+    part, tools = make_filter(name, **TIGHT[name]), tools_of(rows, Plane())
+    together = part.score(batch_of(part, rows), tools)
+    assert together == [part.score(batch_of(part, [row]), tools)[0] for row in rows]
 
 
 @pytest.mark.parametrize("name", FILTERS.names)
