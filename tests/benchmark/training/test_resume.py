@@ -72,7 +72,8 @@ def test_a_real_process_that_is_killed_at_any_time_goes_on(stage: str, tmp_path:
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert checkpoint.exists()
-    subprocess.run([*command, str(tmp_path / "killed"), str(tmp_path / "undisturbed")], env=environment, check=True)
+    for name in ("killed", "undisturbed"):
+        run(tmp_path / name / stage, stage, "train")
     assert files(tmp_path / "killed" / stage) == files(tmp_path / "undisturbed" / stage)
 
 

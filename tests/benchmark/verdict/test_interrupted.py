@@ -5,45 +5,28 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-import subprocess
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bench_runs import TINY_PRESET, write_preset
 
-import cirgen as package
+from cirgen.cli.app import main
+from cirgen_benchmark.training.loop import Loop
+from cirgen_benchmark.verdict.runner import Runner
 from commands import cirgen, start
 
 pytestmark = pytest.mark.integration
 
 FILES = ("bench.json", "queries.parquet")
-DEATHS = {
-    "in stage one": ("cirgen_benchmark.training.loop", "Loop", "_look", "self._settings.trains == 'all'", 1),
-    "in stage two": ("cirgen_benchmark.training.loop", "Loop", "_look", "self._settings.trains == 'query'", 1),
-    "between arms": ("cirgen_benchmark.verdict.runner", "Runner", "outcomes", "True", 2),
+DEATHS: dict[str, tuple[type, str, Callable[[Any], bool], int]] = {
+    "in stage one": (Loop, "_look", lambda loop: loop._settings.trains == "all", 1),
+    "in stage two": (Loop, "_look", lambda loop: loop._settings.trains == "query", 1),
+    "between arms": (Runner, "outcomes", lambda _: True, 2),
 }
-"""A method by module and class: once it was called so often under some condition, the process is killed."""
-MORTAL = """
-import importlib, os, signal
-from cirgen.cli.app import main
-
-place = getattr(importlib.import_module("{module}"), "{owner}")
-method, calls = place.{name}, 0
-
-def mortal(self, *arguments):
-    global calls
-    result = method(self, *arguments)
-    calls += {condition}
-    if calls == {number}:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return result
-
-place.{name} = mortal
-main()
-"""
+"""A method: once it was called so often under some condition, the process is killed."""
 
 
 @pytest.fixture(autouse=True)
@@ -61,14 +44,31 @@ def small_preset(path: Path, **sections: Any) -> Path:
 
 
 def killed(folder: Path, death: str, *arguments: str) -> None:
-    """Run the command until it kills itself."""
-    module, owner, name, condition, number = DEATHS[death]
-    code = MORTAL.format(module=module, owner=owner, name=name, condition=condition, number=number)
-    root = Path(package.__file__).parent.parent
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (root, root / "benchmark")))}
-    command = [sys.executable, "-W", "ignore", "-c", code, *arguments]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False, timeout=300)
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    """Run the command in a forked process until it kills itself."""
+    child = os.fork()
+    if not child:
+        try:
+            os.chdir(folder)
+            make_mortal(*DEATHS[death])
+            main(arguments)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+
+
+def make_mortal(owner: Any, name: str, condition: Callable[[Any], bool], number: int) -> None:
+    """Have a method kill its process at the end of some call."""
+    method, calls = getattr(owner, name), 0
+
+    def mortal(self: Any, *arguments: Any) -> Any:
+        nonlocal calls
+        result = method(self, *arguments)
+        calls += condition(self)
+        if calls == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(owner, name, mortal)
 
 
 def test_a_verdict_killed_in_every_stage_and_between_arms_ends_in_the_same_bytes(
