@@ -67,11 +67,16 @@ def decide(part: Filter, rows: Sequence[dict[str, Any]], embeddings: Embeddings 
 
 
 def measure(part: Filter, rows: Sequence[dict[str, Any]], embeddings: Embeddings | None = None) -> list[Score]:
-    """Score rows; what a filter has observed first is what it asked."""
+    """Score rows."""
+    return part.score(batch_of(part, rows), tools_of(rows, embeddings))
+
+
+def batch_of(part: Filter, rows: Sequence[dict[str, Any]]) -> pa.RecordBatch:
+    """Return rows as a filter scores them; what it has observed first is what it asked."""
     batch = pa.RecordBatch.from_pylist(list(rows), schema=TRIPLET)
     if part.observes:
         batch = batch.append_column("observed", pa.array([part.question(row).rendered for row in rows], pa.string()))
-    return part.score(batch, tools_of(rows, embeddings))
+    return batch
 
 
 class Opinion:
