@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from pathlib import Path
 
@@ -89,7 +90,7 @@ def test_it_is_bit_equal_alone_in_company_and_in_any_order(backend: Transformers
 
 
 def test_what_a_model_writes_it_holds_more_probable_than_what_it_does_not(backend: TransformersBackend) -> None:
-    pairs = list(zip(FILES, FILES[1:], strict=False))
+    pairs = list(itertools.pairwise(FILES))
     requests = [Request(digest(str(pair)), 0, PROMPT, tuple(map(str, pair)), 0.0, 1.0, 0, 64) for pair in pairs]
     for result in backend.generate(requests, Files()):
         own, other = (

@@ -11,8 +11,8 @@ from PIL import Image
 from cirgen.backends.base import Request
 from cirgen.backends.conversation import conversation
 from cirgen.backends.transformers import TransformersBackend
-from cirgen.prompts import load_prompt
 from cirgen.model_settings import Model
+from cirgen.prompts import load_prompt
 from cirgen.resources import local_path
 
 pytestmark = pytest.mark.server
