@@ -52,7 +52,19 @@ class Decay(Settings):
         return self.factor ** (epoch // self.every_epochs)
 
 
-Schedule = Annotated[OneCycle | Decay, Field(discriminator="kind")]
+class Cosine(Settings):
+    """Down to nothing by half a cosine, epoch by epoch; a longer stage goes up again, as BLIP's schedule does."""
+
+    kind: Literal["cosine"] = "cosine"
+    epochs: PositiveInt
+    """Until there is nothing."""
+
+    def share(self, step: int, steps_per_epoch: int) -> float:
+        """Return the share of the rate that a step has (0 is the first)."""
+        return _between(1.0, 0.0, step // steps_per_epoch / self.epochs)
+
+
+Schedule = Annotated[OneCycle | Decay | Cosine, Field(discriminator="kind")]
 
 
 def _between(one: float, other: float, way: float) -> float:

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from toy_training import ToyImages, ToyRetriever, toy_triplets
 
 from cirgen.errors import UserError
-from cirgen_benchmark.training.schedule import Decay, OneCycle
+from cirgen_benchmark.training.schedule import Cosine, Decay, OneCycle
 from cirgen_benchmark.training.settings import OptimiserSettings, PartRate, StageSettings
 from cirgen_benchmark.training.trainer import Trained, train
 
@@ -42,6 +42,16 @@ def test_a_decay_stops_where_it_is_told_to() -> None:
     shares = [round(decay.share(epoch * STEPS_PER_EPOCH, STEPS_PER_EPOCH), 6) for epoch in range(30)]
     assert shares == [1.0] * 5 + [0.1] * 5 + [0.01] * 20
     assert decay.share(5 * STEPS_PER_EPOCH - 1, STEPS_PER_EPOCH) == 1.0
+
+
+def test_a_cosine_goes_down_epoch_by_epoch_and_up_again() -> None:
+    cosine = Cosine(epochs=10)
+    shares = [cosine.share(epoch * STEPS_PER_EPOCH, STEPS_PER_EPOCH) for epoch in range(21)]
+    assert shares[0] == shares[20] == 1.0
+    assert shares[5] == pytest.approx(0.5)
+    assert shares[10] == 0.0
+    assert shares[9] == pytest.approx(shares[11])
+    assert cosine.share(STEPS_PER_EPOCH - 1, STEPS_PER_EPOCH) == 1.0
 
 
 def test_a_cycle_that_never_falls_is_refused() -> None:
