@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 from pydantic import Field
@@ -34,21 +34,26 @@ class LikelihoodSettings(AskingSettings):
     """Smallest share of the target in the likelihood of the text among all candidates."""
     min_share_percentile: Percentile = None
     min_share_fit: Fitted = None
+    min_forward: Probability | None = None
+    """Smallest share of reference to target in the likelihood of the text in either direction."""
+    min_forward_percentile: Percentile = None
+    min_forward_fit: Fitted = None
     others: int = Field(5, ge=0, le=100)
     """Near images that the text is also read for, the reference first; 0 asks about the target alone."""
     prompt: Name = "change-images"
 
 
 class TextLikelihood(AskingFilter):
-    """Reads the text for the target, and for the images near it."""
+    """Reads the text for the target, for the images near it, and the other way round."""
 
     Settings = LikelihoodSettings
     settings: LikelihoodSettings
     wanted: ClassVar[Mapping[str, Wanted]] = {"prompt": Wanted("change", frozenset({"intent", "examples"}))}
-    version = 2
+    version = 3
     depends_on = ("hard_negatives",)
     bounds = (
         Bound("min_text", "whole", "improbable text", least=True),
+        Bound("min_forward", "forward", "as probable the other way round", least=True),
         Bound("min_share", "share", "as probable for another image", least=True),
     )
     score_notes: ClassVar[Mapping[str, ScoreNote]] = {
@@ -63,6 +68,12 @@ class TextLikelihood(AskingFilter):
             "share, 0 to 1",
             "below `min_share`",
         ),
+        "forward": ScoreNote(
+            "of the likelihood of the text from reference to target and from target to reference, what falls on the "
+            "first; a text told the wrong way round has little",
+            "share, 0 to 1",
+            "below `min_forward`",
+        ),
     }
 
     def scoring(self) -> dict[str, object]:
@@ -72,25 +83,37 @@ class TextLikelihood(AskingFilter):
     def score(self, triplets: pa.RecordBatch, tools: Tools) -> list[Score]:
         """Read the text for every candidate."""
         rows = triplets.to_pylist()
-        candidates = [[row["target_id"], *distractors(row, self.settings.others)] for row in rows]
+        pairs = [self._pairs(row) for row in rows]
         answers = [
-            (self.ask("prompt", (row["reference_id"], image_id), intent="", examples=()), row["text"])
-            for row, of_row in zip(rows, candidates, strict=True)
-            for image_id in of_row
+            (self.ask("prompt", ends, intent="", examples=()), row["text"])
+            for row, of_row in zip(rows, pairs, strict=True)
+            for ends in of_row
         ]
         readings = iter(tools.model().read(answers))
-        return [_score([next(readings) for _ in of_row]) for of_row in candidates]
+        return [_score([next(readings) for _ in of_row]) for of_row in pairs]
+
+    def _pairs(self, row: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Return the pair of a triplet, the same turned round, and those of the reference with near images."""
+        reference, target = row["reference_id"], row["target_id"]
+        others = distractors(row, self.settings.others)
+        return [(reference, target), (target, reference), *((reference, image_id) for image_id in others)]
 
 
 def _score(readings: Sequence[Reading]) -> Score:
     failed = failure(readings)
     if failed:
         return failed
-    target, *others = (reading.log_likelihood for reading in readings)
+    target, turned, *others = (reading.log_likelihood for reading in readings)
     return Score(
         {
             "whole": target,
             "per_token": target / readings[0].tokens,
-            "share": 1 / (1 + sum(math.exp(min(other - target, 700.0)) for other in others)),
+            "share": _share(target, others),
+            "forward": _share(target, [turned]),
         }
     )
+
+
+def _share(target: float, others: Sequence[float]) -> float:
+    """Return what falls on the target of the likelihoods whose logarithms are given."""
+    return 1 / (1 + sum(math.exp(min(other - target, 700.0)) for other in others))

@@ -150,9 +150,8 @@ def test_a_text_that_fits_the_target_alone_has_the_whole_share() -> None:
     (found,) = score("likelihood", asker, triplets(ROW), min_share=0.5)
     assert found.values["share"] == pytest.approx(1)
     assert (found.values["whole"], found.values["per_token"]) == (-1.0, -0.25)
-    assert [question.image_ids for question in asker.asked] == [
-        ("r", one) for one in ("t", "r", "n0", "n1", "n2", "n3")
-    ]
+    near = [("r", one) for one in ("r", "n0", "n1", "n2", "n3")]
+    assert [question.image_ids for question in asker.asked] == [("r", "t"), ("t", "r"), *near]
 
 
 def test_a_text_that_fits_another_image_far_better_is_no_overflow() -> None:
@@ -165,7 +164,13 @@ def test_without_others_the_target_has_the_whole_share() -> None:
     asker = Told(reading=lambda q, text: Reading("ok", "", -3.0, 4))
     (found,) = score("likelihood", asker, triplets(ROW), min_text=-4, others=0)
     assert found.values["share"] == 1
-    assert len(asker.asked) == 1
+    assert [question.image_ids for question in asker.asked] == [("r", "t"), ("t", "r")]
+
+
+def test_a_text_told_the_wrong_way_round_is_more_probable_the_other_way() -> None:
+    asker = Told(reading=lambda q, text: Reading("ok", "", -1.0 if q.image_ids == ("t", "r") else -4.0, 4))
+    (found,) = score("likelihood", asker, triplets(ROW), min_forward=0.5, others=0)
+    assert found.values["forward"] == pytest.approx(1 / (1 + math.e**3))
 
 
 @pytest.mark.parametrize("status", ["image_error", "oom", "engine_error"])

@@ -87,6 +87,8 @@ BOUNDS: dict[tuple[str, str], tuple[Any, bool]] = {
     ("round_trip", "min_share_percentile"): (PERCENT, False),
     ("likelihood", "min_text"): (st.integers(-10, 0), False),
     ("likelihood", "min_text_percentile"): (PERCENT, False),
+    ("likelihood", "min_forward"): (SHARE, False),
+    ("likelihood", "min_forward_percentile"): (PERCENT, False),
     ("likelihood", "min_share"): (SHARE, False),
     ("likelihood", "min_share_percentile"): (PERCENT, False),
     ("near_duplicate", "same_text"): (st.integers(1, 5), True),

@@ -129,8 +129,8 @@ def test_a_matrix_counts_what_the_filters_did(finished: Run, gallery: Gallery, t
     kept = [known.verdict.good for known, out in zip(triplets, long, strict=True) if not out]
     assert by_name["lint alone"].accepted["good"].share == pytest.approx(sum(kept) / len(kept))
     assert by_name["lint alone"].questions == 0
-    assert by_name["likelihood alone"].questions == pytest.approx(2)
-    assert 0 < by_name["whole stack"].questions < 2
+    assert by_name["likelihood alone"].questions == pytest.approx(3)
+    assert 0 < by_name["whole stack"].questions < 3
     again = matrix("natural", trials, STACK, triplets)
     assert [line.passed for line in again.lines] == [line.passed for line in found.lines]
     assert all(line.questions == 0 for line in again.lines)
