@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cirgen.dataset_cache import cache_of
 from cirgen.errors import UserError
-from cirgen.keys import digest
 from cirgen.pictures import decode
 from cirgen.resources import local_path
 
@@ -81,22 +81,6 @@ def load_config(path_or_repo: str | Path, config: str, split: str, revision: str
         raise UserError(f"The corpus '{name}' has no {config}/{split}; it has {known}.")
     with _told(name):
         return load_dataset(name, config, split=split, revision=revision, cache_dir=cache_of(name))
-
-
-def cache_of(name: str) -> str | None:
-    """Return where `datasets` may keep what it reads of a dataset; None is its own place.
-
-    Its own place for a folder goes by the folder's name and its card alone: it would read what another folder of that
-    name held, or this one before its files were changed.
-    """
-    from datasets import config
-
-    folder = Path(name)
-    if not folder.is_dir():
-        return None
-    files = [(str(path.relative_to(folder)), path.stat()) for path in sorted(folder.rglob("*")) if path.is_file()]
-    told = [(path, of_file.st_size, of_file.st_mtime_ns) for path, of_file in files]
-    return str(Path(config.HF_DATASETS_CACHE) / f"cirgen-{digest('folder', str(folder.resolve()), told)[:20]}")
 
 
 def splits_of(path_or_repo: str | Path, config: str, revision: str | None = None) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import Field
 
+from cirgen.dataset_cache import cache_of
 from cirgen.errors import UserError
 from cirgen.keys import digest
 from cirgen.resources import local_path
@@ -112,12 +113,16 @@ class HubDataset(Source):
         return str(self._local.resolve()) if self._local else self.settings.path
 
     @cached_property
+    def _cache(self) -> str | None:
+        return cache_of(self._name)
+
+    @cached_property
     def _builder(self) -> Any:
         from datasets import load_dataset_builder
 
         commit = self._commit
         with _opening(self.settings):
-            return load_dataset_builder(self._name, self.settings.config, revision=commit)
+            return load_dataset_builder(self._name, self.settings.config, revision=commit, cache_dir=self._cache)
 
     def _table_items(self) -> Iterator[Item]:
         from datasets import Image
@@ -146,7 +151,7 @@ class HubDataset(Source):
     def _loaded_table(self) -> tuple[Any, str]:
         from datasets import load_dataset
 
-        stamp = self._commit or str(self._builder.hash)
+        stamp = self._commit or str(self._cache or self._builder.hash)
         with _opening(self.settings):
             table = load_dataset(
                 self._name,
@@ -154,6 +159,7 @@ class HubDataset(Source):
                 split=self.settings.split,
                 revision=self._commit,
                 streaming=self.settings.streaming,
+                cache_dir=self._cache,
             )
         return table, stamp
 

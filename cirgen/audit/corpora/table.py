@@ -10,6 +10,7 @@ from typing import Any
 from cirgen.audit.corpora.files import FolderPictures
 from cirgen.audit.corpora.options import Options
 from cirgen.audit.corpus import Corpus, Facts, Pictures, Row, content_key, named_gallery
+from cirgen.dataset_cache import cache_of
 from cirgen.errors import UserError
 
 BUILDERS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".csv": "csv", ".tsv": "csv"}
@@ -68,7 +69,12 @@ def _tables(name: str, options: Options) -> dict[str, Any]:
         elif any((path / mark).is_file() for mark in ("state.json", "dataset_dict.json")):
             opened = load_from_disk(str(path))
         else:
-            opened = load_dataset(str(path) if path.is_dir() else name, options.config, revision=options.revision)
+            opened = load_dataset(
+                str(path) if path.is_dir() else name,
+                options.config,
+                revision=options.revision,
+                cache_dir=cache_of(str(path)),
+            )
     found = dict(opened) if isinstance(opened, DatasetDict) else {"all": opened}
     if options.split is not None and options.split not in found:
         raise UserError(f"The corpus '{name}' has no split '{options.split}'; it has {', '.join(map(str, found))}.")
