@@ -14,6 +14,7 @@ SHIPPED_PREFIX = "cirgen:"
 _SHIPPED = {
     "images": PACKAGE / "world" / "images",
     "mllm": PACKAGE / "world" / "models" / "mllm",
+    "judge-mllm": PACKAGE / "world" / "models" / "judge-mllm",
     "filter-encoder": PACKAGE / "world" / "models" / "filter-encoder",
     "judge-encoder": PACKAGE / "world" / "models" / "judge-encoder",
 }

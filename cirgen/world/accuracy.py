@@ -237,7 +237,7 @@ class Exam:
 
 
 def shipped_model(name: str) -> Path:
-    """Return the folder of a shipped model: mllm, filter-encoder or judge-encoder."""
+    """Return the folder of a shipped model: mllm, judge-mllm, filter-encoder or judge-encoder."""
     return Path(__file__).parent / "models" / name
 
 

@@ -14,7 +14,7 @@ from cirgen.world.training.mllm import Lessons, Settings
 from cirgen.world.training.packing import Packed
 from cirgen.world.training.tasks import Lesson
 
-SETTINGS = Settings(seed=1, purpose="second-mllm", image_steps=260, compare_steps=300, near_steps=350, steps=1100)
+SETTINGS = Settings(seed=1, purpose="second-mllm", image_steps=260, compare_steps=300, near_steps=350, steps=920)
 
 IMAGE_SHARE = 0.08
 """Share of batches whose rows are about single images; the others are about pairs."""
