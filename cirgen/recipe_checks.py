@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from cirgen.errors import UserError
-from cirgen.filters.base import AskedPrompt
+from cirgen.filters.base import AskedPrompt, FilterSettings
 from cirgen.filters.labels import read_labels
 from cirgen.filters.registry import FILTERS
 from cirgen.filters.threshold import FIT_SUFFIX, BoundedSettings
@@ -41,7 +41,7 @@ def check_recipe(loaded: LoadedRecipe, files: bool = True) -> None:
     recipe = loaded.recipe
     prompts, problems = _prompts(recipe)
     problems += [*_twice(prompts), *_tasks(recipe, prompts), *_slots(recipe, prompts)]
-    problems += [*_intents(recipe, prompts), *_signals(recipe), *_filters(recipe)]
+    problems += [*_intents(recipe, prompts), *_signals(recipe), *_filters(recipe), *_regenerate(recipe)]
     if files:
         problems += [*_models(recipe), *_images(recipe, prompts), *_labels(recipe), *_filter_files(recipe)]
     if problems:
@@ -52,16 +52,23 @@ def _prompts(recipe: Recipe) -> tuple[dict[Path, Prompt], list[tuple[Path, str]]
     """Load every prompt of the recipe, by its place."""
     found: dict[Path, Prompt] = {}
     problems: list[tuple[Path, str]] = []
-    for section, references in (("caption", recipe.caption.prompts), ("modify", recipe.modify.prompts)):
-        for index, reference in enumerate(references):
-            place = (section, "prompts", index)
-            try:
-                found[place] = load_prompt(reference)
-            except UserError as error:
-                problems.append((place, str(error)))
+    for place, reference in _named(recipe):
+        try:
+            found[place] = load_prompt(reference)
+        except UserError as error:
+            problems.append((place, str(error)))
     if not recipe.modify.prompts:
         problems.append((("modify", "prompts"), "names no prompt; name one, for example change-images"))
     return found, problems
+
+
+def _named(recipe: Recipe) -> Iterator[tuple[Path, str]]:
+    """Yield the prompts of captions and texts, by their place."""
+    for section, references in (("caption", recipe.caption.prompts), ("modify", recipe.modify.prompts)):
+        yield from (((section, "prompts", index), reference) for index, reference in enumerate(references))
+    again = recipe.modify.regenerate.prompt
+    if again and again not in recipe.modify.prompts:
+        yield ("modify", "regenerate", "prompt"), again
 
 
 def _twice(prompts: dict[Path, Prompt]) -> Problems:
@@ -127,6 +134,15 @@ def _signals(recipe: Recipe) -> Problems:
         yield ("pair", "signals"), "names no signal; add one, for example {kind: neighbours}"
 
 
+def _regenerate(recipe: Recipe) -> Problems:
+    again = recipe.modify.regenerate
+    if again.tries and not again.temperature and not again.prompt:
+        yield (
+            ("modify", "regenerate", "temperature"),
+            "is 0, at which a model writes the same text again; raise it, or name another prompt",
+        )
+
+
 def _filters(recipe: Recipe) -> Problems:
     for index, settings in enumerate(recipe.filter):
         part, name = FILTERS.build(settings), str(getattr(settings, FILTERS.tag))
@@ -179,10 +195,21 @@ def _images(recipe: Recipe, prompts: dict[Path, Prompt]) -> Problems:
 def _filter_files(recipe: Recipe) -> Problems:
     for index, settings in enumerate(recipe.filter):
         yield from _complaint(("filter", index), settings.check_files)
+        for field, model in _own_models(settings):
+            yield from _complaint(("filter", index, *field), partial(local_model_folder, model))
         classifier: Classifier | None = getattr(settings, "classifier", None)
         if classifier is not None:
             look = partial(local_model_folder, classifier.model, TOKENIZER_FILES)
             yield from _complaint(("filter", index, "classifier", "model"), look)
+
+
+def _own_models(settings: FilterSettings) -> Iterator[tuple[Path, str]]:
+    """Yield the models that a filter brings, by their place in its settings."""
+    part = FILTERS.build(settings)
+    model = part.model()
+    if model is not None:
+        yield ("model", "model"), model.model
+    yield from ((("encoders", place, "model"), one.model) for place, one in enumerate(part.encoders()))
 
 
 def _labels(recipe: Recipe) -> Problems:

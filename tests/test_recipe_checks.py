@@ -35,10 +35,35 @@ def problems(*overrides: str, files: bool = False) -> str:
         ("pair.signals=[{kind: given}]", "this source of images names no pairs"),
         ("pair.references=given", "is given, and this source of images names no pairs"),
         ("pair.signals=[]", "names no signal"),
+        ("modify.regenerate={tries: 1, temperature: 0}", "writes the same text again; raise it, or name another"),
+        ("modify.regenerate={tries: 1, prompt: caption-brief}", "is for caption; this section takes template"),
+        ("modify.regenerate={tries: 1, prompt: change-imgs}", "No prompt is called 'change-imgs'"),
+        ("filter=[{name: judge, min_yes: 0.5, prompt: judge-change}]", "this filter takes one for compare"),
+        ("filter=[{name: judge, min_yes: 0.5, observe: caption-brief}]", "this filter takes one for change"),
+        ("filter=[{name: judge, min_yes: 0.5, observe: null}]", "this filter takes one for judge"),
+        ("filter=[{name: claims, min_true: 0.5, split: nothing}]", "No prompt is called 'nothing'"),
     ],
 )
 def test_what_does_not_fit_together_is_told(override: str, message: str) -> None:
     assert message in problems(override)
+
+
+def test_a_filter_that_asks_needs_a_model_near_images_and_prompts_that_fit(tmp_path: Path) -> None:
+    judge = "filter=[{name: judge, min_yes: 0.5}]"
+    captions = ["caption.prompts=[]", "modify.prompts=[spn-target]", "mllm=null"]
+    assert "judge asks a model; add a section mllm, or give the filter a model" in problems(judge, *captions)
+    round_trip = "filter=[{name: round_trip, min_passed: 2}]"
+    assert "round_trip needs 2 near images; set pair.hard_negatives" in problems(round_trip, "pair.hard_negatives=1")
+    check_recipe(load_recipe("demo", [round_trip]), files=False)
+    own = "filter=[{name: judge, min_yes: 0.5, model: {model: ./nowhere}}]"
+    assert "nowhere" in problems(own, files=True)
+    encoder = "filter=[{name: shortcut, min_text_rank: 11, encoders: [{model: ./nobody}]}]"
+    assert "filter.0.encoders.0.model" in problems(encoder, files=True)
+    prompt = tmp_path / "p.md"
+    text = "---\nname: p\nversion: 1\ntask: judge\nimages: 2\nslots: [text, mood]\nnote: n\nauthor: a\n---\n{{ text }} {{ mood }}"
+    prompt.write_text(text)
+    found = problems(f"filter=[{{name: judge, min_yes: 0.5, observe: null, prompt: {prompt}}}]")
+    assert "nothing fills mood of 'p@1'; use text" in found
 
 
 def test_a_rewrite_needs_a_language_model_of_either_kind() -> None:
