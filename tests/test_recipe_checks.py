@@ -60,7 +60,8 @@ def test_a_filter_that_asks_needs_a_model_near_images_and_prompts_that_fit(tmp_p
     encoder = "filter=[{name: shortcut, min_text_rank: 11, encoders: [{model: ./nobody}]}]"
     assert "filter.0.encoders.0.model" in problems(encoder, files=True)
     prompt = tmp_path / "p.md"
-    text = "---\nname: p\nversion: 1\ntask: judge\nimages: 2\nslots: [text, mood]\nnote: n\nauthor: a\n---\n{{ text }} {{ mood }}"
+    head = "name: p\nversion: 1\ntask: judge\nimages: 2\nslots: [text, mood]\nnote: n\nauthor: a"
+    text = f"---\n{head}\n---\n{{{{ text }}}} {{{{ mood }}}}"
     prompt.write_text(text)
     found = problems(f"filter=[{{name: judge, min_yes: 0.5, observe: null, prompt: {prompt}}}]")
     assert "nothing fills mood of 'p@1'; use text" in found
