@@ -28,7 +28,9 @@ def filters(
     scores: Annotated[
         Path | None, typer.Option(help="Folder to keep scores in; given again, what is there asks no model.")
     ] = None,
-    write: Annotated[Path | None, typer.Option(help="Also write the figures, as JSON, to this file.")] = None,
+    write: Annotated[
+        Path | None, typer.Option(help="Also write the figures to this file, as JSON, and beside it as Markdown.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of draws and of the bootstrap.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print figures as JSON.")] = False,
 ) -> None:
@@ -40,7 +42,7 @@ def filters(
     from cirgen.recipe_file import load_recipe
     from cirgen.world.build import TABLE, shipped
     from cirgen.world.filter_matrix import balanced, matrix, natural
-    from cirgen.world.filter_table import matrix_tables, verdict
+    from cirgen.world.filter_table import markdown, matrix_tables, verdict
     from cirgen.world.filter_trial import Trials
     from cirgen.world.gallery import Gallery
 
@@ -58,6 +60,8 @@ def filters(
     text = json.dumps(record, indent=2)
     if write:
         write.write_text(f"{text}\n", encoding="utf8")
+        tables = "\n\n".join(f"{markdown(one)}\n\n{verdict(one)}" for one in found)
+        write.with_suffix(".md").write_text(f"{tables}\n", encoding="utf8")
     if as_json:
         typer.echo(text)
         return
