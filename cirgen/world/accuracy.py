@@ -219,7 +219,7 @@ class Exam:
         for place, letter in enumerate(LETTERS):
             chosen = [row[2] == place for row in rows]
             self._mark_slice(f"pick-target: right at {letter}", hits, [row[0].reference for row in rows], chosen)
-        self.letters = Counter(answers)
+        self.letters = Counter(answer if answer in LETTERS else "no letter" for answer in answers)
 
     def _candidates(self, pair: Pair, rng: random.Random) -> tuple[list[int], int]:
         target = self.figure(pair.target)

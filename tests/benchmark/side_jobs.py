@@ -37,4 +37,5 @@ def waiting(folder: str) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
     list(side_by_side(waiting, [sys.argv[1]] * 2, 2))

@@ -25,9 +25,16 @@ def labels(path: Path, good: bool = True) -> Path:
     return path
 
 
+STACK = (
+    "filter=[{name: lint, min_words: 2, max_words: 30}, {name: duplicate}, "
+    "{name: similarity, lower_percentile: 2, upper_percentile: 98}, {name: reference_leak, max_share: 0.5}, "
+    "{name: agreement, min_target_percentile: 5, min_margin_percentile: 2}, {name: diversity}]"
+)
+
+
 def recipe(path: Path, *overrides: str) -> Recipe:
     fit = f"{{labels: '{path}', precision: 0.95}}"
-    overrides = ("filter.4.min_target_percentile=null", f"filter.4.min_target_fit={fit}", *overrides)
+    overrides = (STACK, "filter.4.min_target_percentile=null", f"filter.4.min_target_fit={fit}", *overrides)
     return load_recipe("demo", overrides).recipe
 
 

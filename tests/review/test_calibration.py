@@ -37,7 +37,8 @@ def demo(folder: Path, **fit: Any) -> Run:
     """Return a run of the demo's first images, its margin fitted where labels are given."""
     setting = ", ".join(f"{name}: {value}" for name, value in fit.items())
     agreement = f"{{name: agreement, {f'min_margin_fit: {{{setting}}}' if fit else 'min_margin: -2'}}}"
-    recipe = load_recipe("demo", ["filter.0.max_words=60", f"filter.4={agreement}"]).recipe
+    stack = f"filter=[{{name: lint, max_words: 60}}, {{name: duplicate}}, {agreement}, {{name: diversity}}]"
+    recipe = load_recipe("demo", [stack]).recipe
     return Run(folder, recipe, Store(folder / "store"), limit=IMAGES)
 
 
@@ -169,6 +170,6 @@ def test_labels_that_are_gone_stop_the_run_before_it_changes_anything(again: tup
 
 
 def test_a_filter_never_sees_more_of_a_triplet_than_names_it(labelled: tuple[Path, Path]) -> None:
-    part = FILTERS.build(demo(labelled[0], labels=labelled[1], keep=0.5).recipe.filter[4])
+    part = FILTERS.build(demo(labelled[0], labels=labelled[1], keep=0.5).recipe.filter[2])
     assert part.decides_on == ("reference_id", "text", "target_id")
     assert FILTERS.build(demo(labelled[0]).recipe.filter[4]).decides_on == ()
