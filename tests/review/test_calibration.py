@@ -172,4 +172,4 @@ def test_labels_that_are_gone_stop_the_run_before_it_changes_anything(again: tup
 def test_a_filter_never_sees_more_of_a_triplet_than_names_it(labelled: tuple[Path, Path]) -> None:
     part = FILTERS.build(demo(labelled[0], labels=labelled[1], keep=0.5).recipe.filter[2])
     assert part.decides_on == ("reference_id", "text", "target_id")
-    assert FILTERS.build(demo(labelled[0]).recipe.filter[4]).decides_on == ()
+    assert FILTERS.build(demo(labelled[0]).recipe.filter[2]).decides_on == ()
