@@ -136,7 +136,7 @@ def _signals(recipe: Recipe) -> Problems:
 
 def _regenerate(recipe: Recipe) -> Problems:
     again = recipe.modify.regenerate
-    if again.tries and not again.temperature and not again.prompt:
+    if again.tries > bool(again.prompt) and not again.temperature:
         yield (
             ("modify", "regenerate", "temperature"),
             "is 0, at which a model writes the same text again; raise it, or name another prompt",
@@ -166,10 +166,13 @@ def _unfit(asked: AskedPrompt) -> Iterator[str]:
         yield str(error)
         return
     strange = sorted(set(prompt.slots) - asked.slots)
+    missing = sorted((asked.slots & {"text", "claim"}) - set(prompt.slots))
     if prompt.task != asked.task:
         yield f"'{prompt.reference}' is for {prompt.task}; this filter takes one for {asked.task}"
     elif strange:
         yield f"nothing fills {', '.join(strange)} of '{prompt.reference}'; use {', '.join(sorted(asked.slots))}"
+    elif missing:
+        yield f"'{prompt.reference}' never shows {', '.join(missing)}; put {{{{ {missing[0]} }}}} into its body"
 
 
 def models(recipe: Recipe) -> dict[str, str]:

@@ -8,6 +8,8 @@ import pyarrow as pa
 
 Status = Literal["ok", "truncated", "parse_error", "image_error", "oom", "engine_error"]
 STATUSES: tuple[Status, ...] = get_args(Status)
+NOT_SCORED = "not scored"
+"""Reason of a triplet that a filter could not measure: it may yet be mended, where another text would not help."""
 RERUN_STATUSES: tuple[Status, ...] = ("oom", "engine_error")
 """Statuses that say nothing about the row itself: a resumed run tries these again by itself."""
 

@@ -36,6 +36,10 @@ def problems(*overrides: str, files: bool = False) -> str:
         ("pair.references=given", "is given, and this source of images names no pairs"),
         ("pair.signals=[]", "names no signal"),
         ("modify.regenerate={tries: 1, temperature: 0}", "writes the same text again; raise it, or name another"),
+        (
+            "modify.regenerate={tries: 2, temperature: 0, prompt: change-images}",
+            "writes the same text again; raise it, or name another",
+        ),
         ("modify.regenerate={tries: 1, prompt: caption-brief}", "is for caption; this section takes template"),
         ("modify.regenerate={tries: 1, prompt: change-imgs}", "No prompt is called 'change-imgs'"),
         ("filter=[{name: judge, min_yes: 0.5, prompt: judge-change}]", "this filter takes one for compare"),

@@ -49,11 +49,18 @@ class Chooser:
             if isinstance(pictures, OSError):
                 unread.append(Choice(request, "image_error", str(pictures), (), 0.0))
                 continue
-            inputs = self._loaded.encode([request], [pictures])
+            try:
+                inputs = self._loaded.encode([request], [pictures])
+            except (RuntimeError, ValueError, IndexError) as error:  # words that the processor takes for an image
+                unread.append(Choice(request, "parse_error", f"the prompt cannot be read: {error}", (), 0.0))
+                continue
             length = -(-inputs["input_ids"].shape[1] // LENGTH_STEP) * LENGTH_STEP
             yield Encoded(request, padded(inputs, length, self._loaded.pad_token))
 
     def _beliefs(self, inputs: Tensors) -> list[Belief]:
         output = self._loaded.generate(inputs, 1, return_dict_in_generate=True, output_logits=True)
-        found, masses = shares(output.logits[0].float().cpu(), self._tokens)
+        logits = output.logits[0].float().cpu()
+        if not logits.isfinite().any(dim=1).all() or logits.isnan().any():
+            raise ValueError("the model's logits are no numbers; try dtype float32")
+        found, masses = shares(logits, self._tokens)
         return list(zip(found, masses, strict=True))

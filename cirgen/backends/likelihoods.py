@@ -60,8 +60,13 @@ class Reader:
             if isinstance(pictures, OSError):
                 unread.append(Likelihood(request, "image_error", str(pictures), 0.0, 0))
                 continue
-            answer = self._loaded.processor.tokenizer.encode(text, add_special_tokens=False)
-            inputs = self._loaded.encode([request], [pictures])
+            tokenizer = self._loaded.processor.tokenizer
+            answer = tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+            try:
+                inputs = self._loaded.encode([request], [pictures])
+            except (RuntimeError, ValueError, IndexError) as error:  # words that the processor takes for an image
+                unread.append(Likelihood(request, "parse_error", f"the prompt cannot be read: {error}", 0.0, 0))
+                continue
             yield Encoded(_Asked(request, len(answer) + 1), self._with_answer(inputs, answer))
 
     def _with_answer(self, inputs: Tensors, answer: list[int]) -> Tensors:
@@ -89,4 +94,7 @@ class Reader:
         told = chances.gather(2, answer.clamp(min=0)[..., None])[..., 0]
         ends = chances[:, :, self._loaded.stop_tokens].logsumexp(dim=-1)
         values = torch.where(answer == _END, ends, torch.where(answer == _PADDING, 0.0, told))
-        return [float(value) for value in values.sum(dim=1)]
+        whole = values.sum(dim=1)
+        if not whole.isfinite().all():
+            raise ValueError("a likelihood is no number; try dtype float32")
+        return [float(value) for value in whole]

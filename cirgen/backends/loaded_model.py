@@ -72,6 +72,8 @@ class LoadedModel:
     def stop_tokens(self) -> list[int]:
         """The tokens that end an answer."""
         stops = self.model.generation_config.eos_token_id
+        if stops is None:
+            stops = self.processor.tokenizer.eos_token_id
         return [] if stops is None else [stops] if isinstance(stops, int) else list(stops)
 
     @property

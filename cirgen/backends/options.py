@@ -39,6 +39,8 @@ def _beginnings(tokenizer: Any, option: str) -> set[int]:
 
 
 def _spellings(option: str) -> list[str]:
+    if len(option) == 1:  # a letter: "a" is a word of its own
+        return [option, f" {option}", f"\n{option}"]
     cased = (option, option.lower(), option.upper(), option.capitalize())
     return [before + spelling for spelling in dict.fromkeys(cased) for before in ("", " ", "\n")]
 

@@ -73,7 +73,7 @@ def guarded(
     run: Callable[[Tensors], Sequence[Answer]],
     free_memory: Callable[[], None],
 ) -> Iterator[tuple[Asked, Answer] | Failed[Asked]]:
-    """Run one pass; where it fails, every question of it fails, with the reason."""
+    """Run one pass; where it fails, each question of it runs by itself, so that one fails alone, with its reason."""
     try:
         answers = run(full_batch(questions))
     except (torch.OutOfMemoryError, MemoryError) as error:
@@ -81,8 +81,11 @@ def guarded(
         message = f"out of memory with {ROWS} questions of this length; set a smaller max_pixels: {error}"
         yield from (Failed(question.asked, "oom", message) for question in questions)
     except (RuntimeError, ValueError, IndexError) as error:
-        message = f"{type(error).__name__}: {error}"
-        yield from (Failed(question.asked, "engine_error", message) for question in questions)
+        if len(questions) == 1:
+            yield Failed(questions[0].asked, "engine_error", f"{type(error).__name__}: {error}")
+            return
+        for question in questions:
+            yield from guarded([question], run, free_memory)
     else:
         yield from zip((question.asked for question in questions), answers, strict=False)
 

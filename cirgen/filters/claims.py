@@ -23,7 +23,11 @@ from cirgen.settings import Name, Probability
 
 ANSWERS = ("true", "false", "unsupported")
 TARGET = "target"
-_MARKED = re.compile(r"\s*(?:(?P<mark>target|both)\s*:\s*)?(?P<claim>.*\S)\s*", re.IGNORECASE | re.DOTALL)
+_MARKED = re.compile(
+    r"\s*(?:[-*•]+\s*|\d+[.)]\s+)?(?:\**(?P<mark>target|both)\**\s*:\**\s*)?(?P<claim>.*\S)\s*",
+    re.IGNORECASE | re.DOTALL,
+)
+"""One claim, behind a bullet or a number where the model made a list."""
 _BETWEEN = re.compile(r"[;\n]")
 
 

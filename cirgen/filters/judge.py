@@ -79,9 +79,9 @@ class Judge(AskingFilter):
         return [_score(belief, row.get("observed", "")) for belief, row in zip(beliefs, rows, strict=True)]
 
     def _verdict(self, row: Mapping[str, Any]) -> Question:
-        slots = {"text": row["text"], **({"observed": row["observed"]} if self.observes else {})}
+        slots = {"text": row["text"], **({"observed": " ".join(row["observed"].split())} if self.observes else {})}
         return self.ask("prompt", (row["reference_id"], row["target_id"]), **slots)
 
 
 def _score(belief: Belief, observed: str) -> Score:
-    return failure([belief]) or Score({"yes": belief.shares[0], "mass": belief.mass}, observed)
+    return failure([belief]) or Score({"yes": belief.shares[0], "mass": belief.mass}, " ".join(observed.split()))

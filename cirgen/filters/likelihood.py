@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cirgen.filters.asking import AskingFilter, AskingSettings, Wanted, failure
 from cirgen.filters.base import Score, ScoreNote
@@ -41,6 +41,12 @@ class LikelihoodSettings(AskingSettings):
     others: int = Field(5, ge=0, le=100)
     """Near images that the text is also read for, the reference first; 0 asks about the target alone."""
     prompt: Name = "change-images"
+
+    @model_validator(mode="after")
+    def _candidates(self) -> Self:
+        if not self.others and any((self.min_share, self.min_share_percentile, self.min_share_fit)):
+            raise ValueError("min_share compares with near images and others is 0; set others to 1 at least")
+        return self
 
 
 class TextLikelihood(AskingFilter):

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from cirgen.backends.base import Backend, ImageReader, Request
+from cirgen.backends.passes import ROWS
 from cirgen.filters.tools import Belief, Question, Reading
 from cirgen.keys import digest, generation_key
 from cirgen.model_settings import Sampling
@@ -41,12 +42,13 @@ class RunAsker:
         self._run = run
         self._backend = backend
         self._images = images
-        self.identity: Mapping[str, Any] = backend.identity.key_part()
+        self._writes = backend.identity.key_part()
+        self.identity: Mapping[str, Any] = {**self._writes, "rows_of_a_pass": ROWS}
 
     def key(self, question: Question) -> str:
         """Return the key of the answer to a question."""
         sampling = SAMPLING.model_dump(mode="json")
-        return generation_key(question.rendered, question.image_ids, self.identity, sampling, self._run.recipe.seed, 0)
+        return generation_key(question.rendered, question.image_ids, self._writes, sampling, self._run.recipe.seed, 0)
 
     def observe(self, questions: Iterable[tuple[str, Question]], plan: Path, label: str) -> None:
         """Have every question answered and stored, and write which triplet's question has which key.

@@ -22,7 +22,7 @@ from cirgen.filters.registry import FILTERS
 from cirgen.filters.tools import Question, Tools
 from cirgen.keys import KEY_SCHEME, digest
 from cirgen.run_folder import Run
-from cirgen.schemas import RERUN_STATUSES, VERDICT
+from cirgen.schemas import NOT_SCORED, RERUN_STATUSES, VERDICT
 from cirgen.shards import distinct, write_rows
 from cirgen.stages.ask import STAGE as OBSERVE
 from cirgen.stages.ask import RunAsker
@@ -31,7 +31,6 @@ from cirgen.store import quoted, stream
 _KEYS = pa.schema([pa.field("triplet_id", pa.string()), pa.field("key", pa.string())])
 _MARKS = pa.schema([pa.field("triplet_id", pa.string()), pa.field("marks", pa.map_(pa.string(), pa.float64()))])
 _REASONS = pa.schema([pa.field("triplet_id", pa.string()), pa.field("reason", pa.string())])
-NOT_SCORED = "not scored"
 
 
 ROWS_ASKED = 256
@@ -128,11 +127,13 @@ class _Step:
         return {row: reason for row, reason in zip(ids, self._part.decide(triplets), strict=True) if reason}
 
     def _mark(self, ids: Sequence[str], marks: Mapping[str, Sequence[float]]) -> None:
+        if not marks:
+            return
         rows = [
             {"triplet_id": row, "marks": list(zip(marks, values, strict=True))}
             for row, *values in zip(ids, *marks.values(), strict=True)
         ]
-        with _visible(self._connection, "marked", pa.Table.from_pylist(rows if marks else [], schema=_MARKS)):
+        with _visible(self._connection, "marked", pa.Table.from_pylist(rows, schema=_MARKS)):
             self._connection.execute(f"INSERT INTO {_marks(self._name)} SELECT triplet_id, marks FROM marked")
 
     def _accepted(self, columns: str = "t.*") -> Iterator[pa.RecordBatch]:
@@ -238,7 +239,7 @@ class _Step:
         self._asker().observe(self._questions(), plan, f"Observe: {self._name}")
         observed = self._run.store.current(self._connection, OBSERVE, among=f"read_parquet({quoted(str(plan))})")
         yield from self._to_score(
-            ", o.text AS observed, o.status AS observed_status, o.error AS observed_error",
+            ", o.raw AS observed, o.status AS observed_status, o.error AS observed_error",
             f"JOIN read_parquet({quoted(str(plan))}) AS q USING (triplet_id) JOIN {observed} AS o ON o.key = q.key",
         )
 

@@ -14,7 +14,7 @@ from cirgen.errors import UserError
 from cirgen.filters.registry import FILTERS
 from cirgen.prompts import Prompt
 from cirgen.run_folder import Run
-from cirgen.schemas import MODIFY_PLAN, TRIPLET
+from cirgen.schemas import MODIFY_PLAN, NOT_SCORED, TRIPLET
 from cirgen.shards import distinct, write_batches, write_rows
 from cirgen.stages.generate import Generation
 from cirgen.stages.modify_plan import CountTokens, Planner, shown
@@ -83,7 +83,7 @@ def _write_rejected(run: Run, path: Path, turn: int) -> None:
             SELECT p.pair_id, p.direction, p.prompt, p.sample_index FROM {plan} AS p
             JOIN {verdicts} AS v USING (triplet_id)
             WHERE p.regenerated = {turn - 1} AND list_contains(?, split_part(v.reason, ':', 1))
-                AND NOT list_contains(?, p.prompt)
+                AND NOT list_contains(?, p.prompt) AND NOT ends_with(v.reason, ': {NOT_SCORED}')
             ORDER BY ALL
             """
         batches = stream(connection, query, [sorted(mendable), templates])

@@ -50,12 +50,11 @@ def filters(
     stack = (load_recipe(recipe).recipe if recipe else finished.recipe).model_dump(mode="json")["filter"]
     gallery = Gallery.load(attributes or shipped() / TABLE)
     with _folder(scores) as folder:
-        trials = Trials(finished, folder, finished.progress)
-        sets = {
-            "half of them flawed": balanced(trials, gallery, "medium", each, seed),
-            "as generated": natural(trials, gallery),
-        }
-        found = [matrix(name, trials, stack, triplets, seed) for name, triplets in sets.items()]
+        flawed, generated = (Trials(finished, folder / part, finished.progress) for part in ("flawed", "generated"))
+        found = [
+            matrix("half of them flawed", flawed, stack, balanced(flawed, gallery, "medium", each, seed), seed),
+            matrix("as generated", generated, stack, natural(generated, gallery), seed),
+        ]
     record = {"run": finished.recipe.name, "seed": seed, "each": each, "matrices": [one.record() for one in found]}
     text = json.dumps(record, indent=2)
     if write:

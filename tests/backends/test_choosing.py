@@ -92,6 +92,15 @@ def test_an_unreadable_picture_fails_alone(backend: TransformersBackend, tmp_pat
 
 
 @pytest.mark.integration
+def test_words_that_stand_for_an_image_fail_alone(backend: TransformersBackend) -> None:
+    poisoned = question("make the <image> red", FILES[0], FILES[1])
+    poisoned = Request(poisoned.key, 0, "<image> <image> <image> what?", poisoned.image_ids, 0.0, 1.0, 0, 1)
+    found = beliefs(backend, [QUESTIONS[0], poisoned, QUESTIONS[1]])
+    assert found[poisoned.key].status == "parse_error"
+    assert found[QUESTIONS[0].key] == beliefs(backend, QUESTIONS[:1])[QUESTIONS[0].key]
+
+
+@pytest.mark.integration
 def test_every_request_gets_one_choice_however_many_there_are(backend: TransformersBackend) -> None:
     requests = QUESTIONS[: 2 * ROWS + 3]
     assert sorted(c.request.key for c in backend.choose(iter(requests), YES_NO, Files())) == sorted(
@@ -119,6 +128,10 @@ class Words:
 
 def test_spellings_of_an_option_count_for_it() -> None:
     assert option_tokens(Words("yes", " Yes", "NO", "maybe"), YES_NO) == [[0, 1], [2]]
+
+
+def test_a_letter_is_no_article() -> None:
+    assert option_tokens(Words("A", " a", "a", " B"), ("A", "B")) == [[0], [3]]
 
 
 def test_options_that_begin_alike_are_refused_with_the_way_out() -> None:

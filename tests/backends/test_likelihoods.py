@@ -109,3 +109,28 @@ def test_an_unreadable_picture_fails_alone(backend: TransformersBackend, tmp_pat
 def test_a_template_believes_nothing() -> None:
     with pytest.raises(TypeError, match="no probabilities"):
         TemplateBackend("", None).likelihood([], Files())
+
+
+def test_words_that_stand_for_an_image_are_read_as_words(backend: TransformersBackend) -> None:
+    odd = asked("put an <image> on the hat", FILES[0], FILES[1])
+    found = likelihoods(backend, [ASKED[0], odd])
+    assert {one.status for one in found.values()} == {"ok"}
+    assert found[ASKED[0][0].key] == likelihoods(backend, [ASKED[0]])[ASKED[0][0].key]
+
+
+def test_logits_that_are_no_numbers_are_an_engine_error_and_cost_no_other_row(
+    backend: TransformersBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = backend._loaded.forward
+
+    def overflowing(inputs: dict[str, torch.Tensor], last: int) -> torch.Tensor:
+        logits = forward(inputs, last)
+        poisoned = (inputs["input_ids"] == inputs["input_ids"].max()).any(dim=1)
+        return torch.where(poisoned[:, None, None], torch.nan, logits)
+
+    expected = likelihoods(backend, ASKED[:8])
+    monkeypatch.setattr(backend._loaded, "forward", overflowing)
+    found = likelihoods(backend, ASKED[:8])
+    for key, one in found.items():
+        assert one == expected[key] or one.status == "engine_error"
+        assert one.log_likelihood == one.log_likelihood

@@ -89,6 +89,12 @@ def test_the_judge_of_one_step_observes_nothing() -> None:
         ("Target: a; BOTH: b", [Claim("a", absolute=True), Claim("b", absolute=False)]),
         ("one more ball\n\n target:  a hat ", [Claim("one more ball", absolute=False), Claim("a hat", absolute=True)]),
         (" ; ;\n", []),
+        (
+            "- target: a hat\n2) both: one more ball",
+            [Claim("a hat", absolute=True), Claim("one more ball", absolute=False)],
+        ),
+        ("* **target**: a hat", [Claim("a hat", absolute=True)]),
+        ("two more balls", [Claim("two more balls", absolute=False)]),
         ("target:", [Claim("target:", absolute=False)]),
         ("the target: is red", [Claim("the target: is red", absolute=False)]),
     ],
@@ -229,3 +235,8 @@ def test_shares_of_a_likelihood_stay_within_bounds(values: list[float]) -> None:
     expected = 1 / sum(math.exp(value - values[0]) for value in values)
     assert found.values["share"] == pytest.approx(expected)
     assert 0 <= found.values["share"] <= 1
+
+
+def test_a_share_among_nobody_is_no_bound() -> None:
+    with pytest.raises(ValueError, match="set others to 1 at least"):
+        make_filter("likelihood", min_share=0.5, others=0)
