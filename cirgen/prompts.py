@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from jinja2 import StrictUndefined, TemplateError, meta
+from jinja2 import StrictUndefined, Template, TemplateError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -83,12 +83,18 @@ class Prompt(BaseModel):
             )
         try:
             filled = {slot: _without_marks(values[slot]) for slot in self.slots}
-            text = _ENVIRONMENT.from_string(self.body).render(filled).strip()
+            text = _compiled(self.body).render(filled).strip()
         except TemplateError as error:
             raise UserError(f"Prompt '{self.reference}' cannot be rendered: {error}; mend its body.") from error
         if not text:
             raise UserError(f"Prompt '{self.reference}' renders empty for {values}; mend its body or its slots.")
         return text
+
+
+@lru_cache(maxsize=256)
+def _compiled(body: str) -> Template:
+    """Compile a body once: a filter renders it for every triplet, several times."""
+    return _ENVIRONMENT.from_string(body)
 
 
 def _without_marks(value: object) -> object:
