@@ -7,16 +7,16 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from cirgen.audit.corpora.files import FolderPictures, ItemPictures
+from cirgen.audit.corpora.files import benchmark_pictures, chosen_splits
 from cirgen.audit.corpora.options import Options
-from cirgen.audit.corpus import Corpus, Pictures, Row
-from cirgen.errors import UserError
+from cirgen.audit.corpus import Corpus, Row
 from cirgen.sources.annotations import load_annotations
 from cirgen.sources.cirr import CIRR, CIRRSettings
 
 SPLITS = ("train", "val", "test1")
 VERSION = "rc2"
 _FIX = "name the folder of captions/ and image_splits/"
+_NO_PICTURES = "this copy has no pictures; fetch them, or name their folder with --images"
 
 
 class _Triplet(BaseModel):
@@ -47,15 +47,14 @@ def read_cirr(root: Path, options: Options, shown: str) -> Corpus:
         UserError: a file has another layout, or there is no such split.
     """
     there = [split for split in SPLITS if _captions(root, split).is_file()]
-    if options.split is not None and options.split not in there:
-        raise UserError(f"{root} has no captions of split '{options.split}'; it has {', '.join(there)}.")
-    splits = [options.split] if options.split else there
+    splits = chosen_splits(root, there, options)
     images = annotation_folder(root) / "image_splits"
     galleries = {
         split: tuple(load_annotations(images / f"split.{VERSION}.{split}.json", dict[str, str], _FIX))
         for split in splits
     }
-    pictures, reason = _pictures(root, splits, options)
+    sources = (CIRR(CIRRSettings(root=str(root), split=split, allow_missing=True)) for split in splits)
+    pictures, reason = benchmark_pictures(sources, options, _NO_PICTURES)
     absent = [split for split in SPLITS if split not in there]
     notes = [f"Splits {', '.join(splits)}."]
     if absent and options.split is None:
@@ -74,17 +73,3 @@ def read_cirr(root: Path, options: Options, shown: str) -> Corpus:
 def _rows(root: Path, split: str) -> Iterator[Row]:
     for one in load_annotations(_captions(root, split), list[_Triplet], _FIX):
         yield Row(f"{split}-{one.pairid}", split, split, one.reference, one.caption.strip(), one.target_hard)
-
-
-def _pictures(root: Path, splits: list[str], options: Options) -> tuple[Pictures | None, str]:
-    if options.images is not None:
-        return FolderPictures(options.images), ""
-    try:
-        items = {
-            item.source_id: item
-            for split in splits
-            for item in CIRR(CIRRSettings(root=str(root), split=split, allow_missing=True)).items()
-        }
-    except UserError:
-        return None, "this copy has no pictures; fetch them, or name their folder with --images"
-    return ItemPictures(items), ""

@@ -8,16 +8,16 @@ from typing import Annotated, get_args
 
 from pydantic import BaseModel, Field
 
-from cirgen.audit.corpora.files import FolderPictures, ItemPictures
+from cirgen.audit.corpora.files import benchmark_pictures, chosen_splits
 from cirgen.audit.corpora.options import Options
-from cirgen.audit.corpus import Corpus, Pictures, Row
-from cirgen.errors import UserError
+from cirgen.audit.corpus import Corpus, Row
 from cirgen.sources.annotations import load_annotations
 from cirgen.sources.fashioniq import Category, FashionIQ, FashionIQSettings
 
 CATEGORIES: tuple[Category, ...] = get_args(Category)
 SPLITS = ("train", "val", "test")
 _FIX = "name the folder of captions/ and image_splits/"
+_NO_PICTURES = "this copy has no pictures in images/; fetch them, or name their folder with --images"
 
 
 class _Triplet(BaseModel):
@@ -39,14 +39,16 @@ def read_fashioniq(root: Path, options: Options, shown: str) -> Corpus:
     Raises:
         UserError: a file is missing or has another layout, or there is no such split.
     """
-    splits = _splits(root, options)
+    there = [split for split in SPLITS if (root / "captions" / f"cap.{CATEGORIES[0]}.{split}.json").is_file()]
+    splits = chosen_splits(root, there, options)
     rows = [row for split in splits for category in CATEGORIES for row in _rows(root, category, split, options)]
     galleries = {
         _gallery(category, split): tuple(dict.fromkeys(_names(root, category, split)))
         for split in splits
         for category in CATEGORIES
     }
-    pictures, reason = _pictures(root, splits, options)
+    sources = (FashionIQ(FashionIQSettings(root=str(root), split=split, allow_missing=True)) for split in splits)
+    pictures, reason = benchmark_pictures(sources, options, _NO_PICTURES)
     joined = "The two captions of a triplet are joined by 'and', as benchmarks ask them; --captions each takes each."
     each = "Each of the two captions of a triplet is a row of its own."
     return Corpus(
@@ -58,15 +60,6 @@ def read_fashioniq(root: Path, options: Options, shown: str) -> Corpus:
         no_pictures=reason,
         notes=(f"Splits {', '.join(splits)}.", joined if options.captions == "joined" else each),
     )
-
-
-def _splits(root: Path, options: Options) -> list[str]:
-    there = [split for split in SPLITS if (root / "captions" / f"cap.{CATEGORIES[0]}.{split}.json").is_file()]
-    if options.split is None:
-        return there
-    if options.split not in there:
-        raise UserError(f"{root} has no captions of split '{options.split}'; it has {', '.join(there)}.")
-    return [options.split]
 
 
 def _gallery(category: str, split: str) -> str:
@@ -90,17 +83,3 @@ def _rows(root: Path, category: str, split: str, options: Options) -> Iterator[R
 def _joined(captions: list[str]) -> str:
     """Join captions as CLIP4Cir and SPN4CIR evaluate."""
     return " and ".join(caption.strip(".?, ") for caption in captions)
-
-
-def _pictures(root: Path, splits: list[str], options: Options) -> tuple[Pictures | None, str]:
-    if options.images is not None:
-        return FolderPictures(options.images), ""
-    try:
-        items = {
-            item.source_id: item
-            for split in splits
-            for item in FashionIQ(FashionIQSettings(root=str(root), split=split, allow_missing=True)).items()
-        }
-    except UserError:
-        return None, "this copy has no pictures in images/; fetch them, or name their folder with --images"
-    return ItemPictures(items), ""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from cirgen.audit.corpora.options import Options
+from cirgen.audit.corpus import Pictures
 from cirgen.errors import UserError
 from cirgen.pictures import suffixes
-from cirgen.sources.base import Item
+from cirgen.sources.base import Item, Source
 
 
 class FolderPictures:
@@ -52,3 +54,24 @@ class ItemPictures:
     def read(self, image_id: str) -> bytes:
         """Return the bytes of a file; raises OSError where it is gone."""
         return self._items[image_id].read()
+
+
+def benchmark_pictures(sources: Iterable[Source], options: Options, lack: str) -> tuple[Pictures | None, str]:
+    """Return the pictures of a benchmark's copy, or of the folder that the user names; None and `lack` without any."""
+    if options.images is not None:
+        return FolderPictures(options.images), ""
+    try:
+        return ItemPictures({item.source_id: item for source in sources for item in source.items()}), ""
+    except UserError:
+        return None, lack
+
+
+def chosen_splits(root: Path, there: list[str], options: Options) -> list[str]:
+    """Return the split that the user names, or all that a copy has.
+
+    Raises:
+        UserError: the copy has no such split.
+    """
+    if options.split is not None and options.split not in there:
+        raise UserError(f"{root} has no captions of split '{options.split}'; it has {', '.join(there)}.")
+    return [options.split] if options.split else there
