@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from cirgen.backends.base import Choice, ImageReader, Request
 from cirgen.backends.loaded_model import LoadedModel, Tensors
 from cirgen.backends.options import option_tokens, padded, shares
-from cirgen.backends.passes import Encoded, Failed, guarded, passes
+from cirgen.backends.passes import Encoded, Failed, answered, encoded
 
 LENGTH_STEP = 32
 """Prompts are padded to a multiple of so many tokens."""
@@ -24,35 +24,20 @@ class Chooser:
 
     def run(self, requests: Iterable[Request], images: ImageReader) -> Iterator[Choice]:
         """Yield one choice per request."""
-        unread: list[Choice] = []
-        for questions in passes(self._encoded(requests, images, unread)):
-            yield from self._drained(unread)
-            for found in guarded(questions, self._beliefs, self._loaded.free_memory):
-                if isinstance(found, Failed):
-                    yield Choice(found.asked, found.status, found.error, (), 0.0)
-                else:
-                    request, (belief, mass) = found
-                    yield Choice(request, "ok", "", belief, mass)
-        yield from self._drained(unread)
-
-    @staticmethod
-    def _drained(unread: list[Choice]) -> Iterator[Choice]:
-        while unread:
-            yield unread.pop()
+        for found in answered(self._encoded(requests, images), self._beliefs, self._loaded.free_memory):
+            if isinstance(found, Failed):
+                yield Choice(found.asked, found.status, found.error, (), 0.0)
+            else:
+                request, (belief, mass) = found
+                yield Choice(request, "ok", "", belief, mass)
 
     def _encoded(
-        self, requests: Iterable[Request], images: ImageReader, unread: list[Choice]
-    ) -> Iterator[Encoded[Request]]:
-        """Yield what can be asked; of which a picture cannot be read goes to `unread`."""
+        self, requests: Iterable[Request], images: ImageReader
+    ) -> Iterator[Encoded[Request] | Failed[Request]]:
         for request in requests:
-            pictures = self._loaded.open(request, images)
-            if isinstance(pictures, OSError):
-                unread.append(Choice(request, "image_error", str(pictures), (), 0.0))
-                continue
-            try:
-                inputs = self._loaded.encode([request], [pictures])
-            except (RuntimeError, ValueError, IndexError) as error:  # words that the processor takes for an image
-                unread.append(Choice(request, "parse_error", f"the prompt cannot be read: {error}", (), 0.0))
+            inputs = encoded(self._loaded, request, images, request)
+            if isinstance(inputs, Failed):
+                yield inputs
                 continue
             length = -(-inputs["input_ids"].shape[1] // LENGTH_STEP) * LENGTH_STEP
             yield Encoded(request, padded(inputs, length, self._loaded.pad_token))

@@ -9,7 +9,7 @@ import torch
 
 from cirgen.backends.base import ImageReader, Likelihood, Request
 from cirgen.backends.loaded_model import LoadedModel, Tensors
-from cirgen.backends.passes import Encoded, Failed, guarded, passes
+from cirgen.backends.passes import Encoded, Failed, answered, encoded
 
 LENGTH_STEP = 16
 """Answers are padded to a multiple of so many tokens."""
@@ -36,38 +36,22 @@ class Reader:
 
     def run(self, requests: Iterable[tuple[Request, str]], images: ImageReader) -> Iterator[Likelihood]:
         """Yield one likelihood per request and text."""
-        unread: list[Likelihood] = []
-        for questions in passes(self._encoded(requests, images, unread)):
-            yield from self._drained(unread)
-            for found in guarded(questions, self._read, self._loaded.free_memory):
-                if isinstance(found, Failed):
-                    yield Likelihood(found.asked.request, found.status, found.error, 0.0, 0)
-                else:
-                    asked, value = found
-                    yield Likelihood(asked.request, "ok", "", value, asked.tokens)
-        yield from self._drained(unread)
-
-    @staticmethod
-    def _drained(unread: list[Likelihood]) -> Iterator[Likelihood]:
-        while unread:
-            yield unread.pop()
+        for found in answered(self._encoded(requests, images), self._read, self._loaded.free_memory):
+            if isinstance(found, Failed):
+                yield Likelihood(found.asked.request, found.status, found.error, 0.0, 0)
+            else:
+                asked, value = found
+                yield Likelihood(asked.request, "ok", "", value, asked.tokens)
 
     def _encoded(
-        self, requests: Iterable[tuple[Request, str]], images: ImageReader, unread: list[Likelihood]
-    ) -> Iterator[Encoded[_Asked]]:
+        self, requests: Iterable[tuple[Request, str]], images: ImageReader
+    ) -> Iterator[Encoded[_Asked] | Failed[_Asked]]:
+        tokenizer = self._loaded.processor.tokenizer
         for request, text in requests:
-            pictures = self._loaded.open(request, images)
-            if isinstance(pictures, OSError):
-                unread.append(Likelihood(request, "image_error", str(pictures), 0.0, 0))
-                continue
-            tokenizer = self._loaded.processor.tokenizer
             answer = tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
-            try:
-                inputs = self._loaded.encode([request], [pictures])
-            except (RuntimeError, ValueError, IndexError) as error:  # words that the processor takes for an image
-                unread.append(Likelihood(request, "parse_error", f"the prompt cannot be read: {error}", 0.0, 0))
-                continue
-            yield Encoded(_Asked(request, len(answer) + 1), self._with_answer(inputs, answer))
+            asked = _Asked(request, len(answer) + 1)
+            inputs = encoded(self._loaded, request, images, asked)
+            yield inputs if isinstance(inputs, Failed) else Encoded(asked, self._with_answer(inputs, answer))
 
     def _with_answer(self, inputs: Tensors, answer: list[int]) -> Tensors:
         """Append an answer to the question, filled up on the right."""

@@ -13,7 +13,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 import torch
 
-from cirgen.backends.loaded_model import Tensors
+from cirgen.backends.base import ImageReader, Request
+from cirgen.backends.loaded_model import LoadedModel, Tensors
 from cirgen.schemas import Status
 
 ROWS = 16
@@ -23,6 +24,7 @@ WINDOW = 64 * ROWS
 """Questions held while those of like shape are gathered."""
 
 Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
 Shapes = tuple[tuple[str, tuple[int, ...]], ...]
 
 
@@ -41,11 +43,38 @@ class Failed(NamedTuple, Generic[Asked]):
     error: str
 
 
-def passes(questions: Iterable[Encoded[Asked]]) -> Iterator[list[Encoded[Asked]]]:
-    """Yield groups of at most `ROWS` questions of like shapes, none of them empty."""
+def encoded(loaded: LoadedModel, request: Request, images: ImageReader, asked: Asked) -> Tensors | Failed[Asked]:
+    """Return what the model reads for one request, or why it cannot be asked."""
+    pictures = loaded.open(request, images)
+    if isinstance(pictures, OSError):
+        return Failed(asked, "image_error", str(pictures))
+    try:
+        return loaded.encode([request], [pictures])
+    except (RuntimeError, ValueError, IndexError) as error:  # words that the processor takes for an image
+        return Failed(asked, "parse_error", f"the prompt cannot be read: {error}")
+
+
+def answered(
+    questions: Iterable[Encoded[Asked] | Failed[Asked]],
+    run: Callable[[Tensors], Sequence[Answer]],
+    free_memory: Callable[[], None],
+) -> Iterator[tuple[Asked, Answer] | Failed[Asked]]:
+    """Yield the answer to every question that could be encoded, and what could not as it is."""
+    for group in passes(questions):
+        if isinstance(group, Failed):
+            yield group
+        else:
+            yield from guarded(group, run, free_memory)
+
+
+def passes(questions: Iterable[Encoded[Asked] | Failed[Asked]]) -> Iterator[list[Encoded[Asked]] | Failed[Asked]]:
+    """Yield groups of at most `ROWS` questions of like shapes, none of them empty; what has failed goes through."""
     gathered: defaultdict[Shapes, list[Encoded[Asked]]] = defaultdict(list)
     held = 0
     for question in questions:
+        if isinstance(question, Failed):
+            yield question
+            continue
         alike = gathered[_shapes(question.inputs)]
         alike.append(question)
         held += 1
@@ -63,9 +92,6 @@ def full_batch(questions: Sequence[Encoded[Asked]]) -> Tensors:
     """Return `ROWS` rows of every tensor; rows past the given ones repeat them."""
     rows = [questions[place % len(questions)].inputs for place in range(ROWS)]
     return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
-
-
-Answer = TypeVar("Answer")
 
 
 def guarded(
