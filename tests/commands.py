@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from cirgen import __file__ as package
+from cirgen.cli.app import main
 
 CIRGEN = [sys.executable, "-W", "ignore", "-c", "from cirgen.cli.app import main; main()"]
 
@@ -31,6 +35,18 @@ def cirgen(folder: Path, *arguments: str, before: str = "") -> subprocess.Comple
             process.kill()
             raise
     return subprocess.CompletedProcess(process.args, process.returncode, printed, told)
+
+
+def in_this_process(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Return what runs a command here: its exit code, what it printed, and what it said of the failure."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        shown = capsys.readouterr()
+        return int(caught.value.code or 0), shown.out, shown.err
+
+    return call
 
 
 def said(done: subprocess.CompletedProcess[str]) -> str:

@@ -12,10 +12,10 @@ import pytest
 
 from cirgen import __version__
 from cirgen.changes import save_recipe
-from cirgen.cli.app import main
 from cirgen.prompts import Prompt, list_prompts, load_prompt
 from cirgen.recipe_checks import check_recipe
 from cirgen.recipe_file import load_recipe, recipe_names
+from commands import in_this_process
 
 COMMANDS = [
     ["run"],
@@ -35,13 +35,7 @@ COMMANDS = [
 def cirgen(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("COLUMNS", "80")
 
-    def call(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as caught:
-            main(arguments)
-        shown = capsys.readouterr()
-        return int(caught.value.code or 0), shown.out, shown.err
-
-    return call
+    return in_this_process(capsys)
 
 
 def test_importing_the_command_line_loads_no_heavy_library() -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from cirgen.cli.app import main
 from cirgen.errors import UserError
 from cirgen.filters.labels import read_labels
 from cirgen.review.export import LABEL, export_labels
@@ -17,6 +16,7 @@ from cirgen.review.figures import judged_rows, review_figures
 from cirgen.review.journal import Journal
 from cirgen.review.sample import Sample, open_sample
 from cirgen.run_folder import Run
+from commands import in_this_process
 from reviews import finished_run
 
 
@@ -132,13 +132,7 @@ def test_nothing_judged_is_no_labels(run: Run, tmp_path: Path) -> None:
 def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("COLUMNS", "100")
 
-    def call(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as caught:
-            main(arguments)
-        shown = capsys.readouterr()
-        return int(caught.value.code or 0), shown.out, shown.err
-
-    return call
+    return in_this_process(capsys)
 
 
 def test_the_command_prints_figures_and_writes_labels(run: Run, tmp_path: Path, command: Any) -> None:
