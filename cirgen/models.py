@@ -14,6 +14,7 @@ from cirgen.run_folder import Run
 
 if TYPE_CHECKING:
     from cirgen.backends.base import Backend
+    from cirgen.backends.loaded_model import LoadedModel
     from cirgen.classifiers.transformers import TransformersClassifier
     from cirgen.encoders.transformers import TransformersEncoder
     from cirgen.filters.tools import Embeddings
@@ -27,6 +28,7 @@ class Models:
         self._run = run
         self._recipe = run.recipe
         self._backends: dict[Model, Backend] = {}
+        self._loaded: dict[Model, LoadedModel] = {}
         self._encoders: dict[Encoder, TransformersEncoder] = {}
         self._embeddings: dict[Encoder, RunEmbeddings] = {}
         self._classifiers: dict[Classifier, TransformersClassifier] = {}
@@ -59,8 +61,17 @@ class Models:
         if wanted not in self._backends:
             from cirgen.backends.transformers import TransformersBackend
 
-            self._backends[wanted] = TransformersBackend(wanted)
+            self._backends[wanted] = TransformersBackend(wanted, self._weights(wanted))
         return self._backends[wanted]
+
+    def _weights(self, wanted: Model) -> LoadedModel:
+        """Return the model's weights, which one that differs in speed alone shares."""
+        from cirgen.backends.loaded_model import LoadedModel
+
+        of_any_speed = wanted.model_copy(update={"batch_size": 1})
+        if of_any_speed not in self._loaded:
+            self._loaded[of_any_speed] = LoadedModel(of_any_speed)
+        return self._loaded[of_any_speed]
 
     def embeddings(self, encoder: Encoder | None) -> Embeddings:
         """Return the embeddings of an encoder, of the run's for None."""

@@ -83,7 +83,7 @@ def _filter(run: Run, planner: Planner, toolbox: Toolbox, clock: _Clock) -> None
         if not added:
             break
         with clock.stage("filter"):
-            filter_triplets(run, toolbox.tools)
+            filter_triplets(run, toolbox.tools, turn)
 
 
 def _generate(run: Run, models: Models, images: RunImages, clock: _Clock) -> Planner:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -74,11 +75,14 @@ class Reader:
         """Return the log-likelihood of every row's answer."""
         answer = inputs.pop(ANSWER)
         logits = self._loaded.forward(inputs, answer.shape[1] + 1)[:, :-1]
-        chances = logits.double().log_softmax(dim=-1)
-        told = chances.gather(2, answer.clamp(min=0)[..., None])[..., 0]
-        ends = chances[:, :, self._loaded.stop_tokens].logsumexp(dim=-1)
-        values = torch.where(answer == _END, ends, torch.where(answer == _PADDING, 0.0, told))
-        whole = values.sum(dim=1)
-        if not whole.isfinite().all():
+        whole = [self._log_likelihood(*row) for row in zip(logits, answer, strict=True)]
+        if not all(map(math.isfinite, whole)):
             raise ValueError("a likelihood is no number; try dtype float32")
-        return [float(value) for value in whole]
+        return whole
+
+    def _log_likelihood(self, logits: torch.Tensor, answer: torch.Tensor) -> float:
+        """Return that of one answer [n], given logits [n, vocabulary]: in double precision a row is large enough."""
+        chances = logits.double().log_softmax(dim=-1)
+        told = chances.gather(1, answer.clamp(min=0)[:, None])[:, 0]
+        ends = chances[:, self._loaded.stop_tokens].logsumexp(dim=-1)
+        return float(torch.where(answer == _END, ends, torch.where(answer == _PADDING, 0.0, told)).sum())

@@ -2,7 +2,8 @@
 
 The same row in a batch of another shape comes out with other last bits (measured: CLIP at batch 32 against 1, no row
 bit-equal), and a score that moves with its companions is no score. So every question is encoded by itself, padded to
-a length that its own length decides, and runs in a batch of `ROWS` questions of like shapes, filled up by repetition.
+a length that its own length decides, and runs among questions of like shapes, as many as that length decides, filled
+up by repetition.
 """
 
 from __future__ import annotations
@@ -17,11 +18,21 @@ from cirgen.backends.base import ImageReader, Request
 from cirgen.backends.loaded_model import LoadedModel, Tensors
 from cirgen.schemas import Status
 
-ROWS = 16
-"""Questions of a pass; a part of the answer, since another shape moves the last bits."""
+MOST_ROWS = 16
+"""Questions of a pass at most; a part of the answer, since another shape moves the last bits."""
 
-WINDOW = 64 * ROWS
-"""Questions held while those of like shape are gathered."""
+TOKENS = 4096
+"""Tokens of a pass at most, if it has several rows; a part of the answer, too.
+
+Long questions keep a device busy in small company, and those about pictures of native resolution, whose shapes differ
+with the pictures, find no other: rows that repeat them would be run for nothing.
+"""
+
+WINDOW = 1024
+"""Questions held at most while those of like shape are gathered."""
+
+WINDOW_BYTES = 1 << 29
+"""Bytes of inputs held at most for it."""
 
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
@@ -68,29 +79,40 @@ def answered(
 
 
 def passes(questions: Iterable[Encoded[Asked] | Failed[Asked]]) -> Iterator[list[Encoded[Asked]] | Failed[Asked]]:
-    """Yield groups of at most `ROWS` questions of like shapes, none of them empty; what has failed goes through."""
+    """Yield groups of questions of like shapes, none of them empty; what has failed goes through.
+
+    A group is full with the rows of its shape (`rows_of`); others come out when too many questions, or too many bytes,
+    wait for company.
+    """
     gathered: defaultdict[Shapes, list[Encoded[Asked]]] = defaultdict(list)
-    held = 0
+    held = held_bytes = 0
     for question in questions:
         if isinstance(question, Failed):
             yield question
             continue
-        alike = gathered[_shapes(question.inputs)]
+        shapes, size = _shapes(question.inputs), _bytes(question.inputs)
+        alike = gathered[shapes]
         alike.append(question)
-        held += 1
-        if len(alike) == ROWS:
-            yield gathered.pop(_shapes(question.inputs))
-            held -= ROWS
-        elif held >= WINDOW:
+        held, held_bytes = held + 1, held_bytes + size
+        if len(alike) == rows_of(question.inputs):
+            yield gathered.pop(shapes)
+            held, held_bytes = held - len(alike), held_bytes - len(alike) * size
+        elif held >= WINDOW or held_bytes >= WINDOW_BYTES:
             yield from gathered.values()
             gathered.clear()
-            held = 0
+            held = held_bytes = 0
     yield from gathered.values()
 
 
+def rows_of(inputs: Tensors) -> int:
+    """Return how many rows a pass over questions of this shape has: `MOST_ROWS`, or fewer of long ones."""
+    return max(1, min(MOST_ROWS, TOKENS // inputs["input_ids"].shape[1]))
+
+
 def full_batch(questions: Sequence[Encoded[Asked]]) -> Tensors:
-    """Return `ROWS` rows of every tensor; rows past the given ones repeat them."""
-    rows = [questions[place % len(questions)].inputs for place in range(ROWS)]
+    """Return every tensor with all rows of a pass; rows past the given questions repeat them."""
+    every = rows_of(questions[0].inputs)
+    rows = [questions[place % len(questions)].inputs for place in range(every)]
     return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
 
 
@@ -104,7 +126,8 @@ def guarded(
         answers = run(full_batch(questions))
     except (torch.OutOfMemoryError, MemoryError) as error:
         free_memory()
-        message = f"out of memory with {ROWS} questions of this length; set a smaller max_pixels: {error}"
+        rows = rows_of(questions[0].inputs)
+        message = f"out of memory with {rows} questions of this length at once; set a smaller max_pixels: {error}"
         yield from (Failed(question.asked, "oom", message) for question in questions)
     except (RuntimeError, ValueError, IndexError) as error:
         if len(questions) == 1:
@@ -118,3 +141,7 @@ def guarded(
 
 def _shapes(inputs: Tensors) -> Shapes:
     return tuple((name, tuple(value.shape)) for name, value in sorted(inputs.items()))
+
+
+def _bytes(inputs: Tensors) -> int:
+    return sum(value.nbytes for value in inputs.values())

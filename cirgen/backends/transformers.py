@@ -35,9 +35,10 @@ class Prepared(NamedTuple):
 class TransformersBackend(Backend):
     """Runs one image-text-to-text model in this process; weights are loaded at the first request."""
 
-    def __init__(self, settings: Model) -> None:
+    def __init__(self, settings: Model, loaded: LoadedModel | None = None) -> None:
+        """Take the settings, and weights where another backend has them already."""
         self._settings = settings
-        self._loaded = LoadedModel(settings)
+        self._loaded = loaded or LoadedModel(settings)
         self._limits: dict[tuple[Any, ...], int] = {}
         self.identity = self._loaded.identity
 

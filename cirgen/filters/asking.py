@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import ClassVar, NamedTuple, Protocol
 
+from pydantic import Field
+
 from cirgen.filters.base import AskedPrompt, Score
 from cirgen.filters.threshold import BoundedFilter, BoundedSettings
 from cirgen.filters.tools import Question
@@ -19,6 +21,13 @@ class AskingSettings(BoundedSettings):
 
     model: Model | None = None
     """The run's `mllm` by default; another model than the one that wrote the texts shares fewer of its mistakes."""
+
+
+class ObservingSettings(AskingSettings):
+    """How long the answer to a first question may be."""
+
+    observed_tokens: int = Field(96, ge=1, le=100_000)
+    """Longest answer of the first step, in tokens; one that is cut off has no score."""
 
 
 class Wanted(NamedTuple):

@@ -83,6 +83,8 @@ class Filter(ABC):
     """True where `score` asks a generative model."""
     observes: bool = False
     """True where `score` reads, as column `observed`, what the model answered to `question`."""
+    observed_tokens: int = 0
+    """Longest such answer, in tokens."""
     judges_text: ClassVar[bool] = True
     """False where no other text of the pair would do better: nothing is then written anew for what it rejects."""
     needs_negatives: ClassVar[int] = 0
@@ -98,13 +100,17 @@ class Filter(ABC):
     mark_notes: Mapping[str, ScoreNote] = {}
     """Every name that `marks` gives a value with these settings, and what it says."""
     depends_on: ClassVar[tuple[str, ...]] = ()
-    """Columns that `score` reads beside text and image ids, e.g. captions; a part of the score key."""
+    """Columns that `score` reads beside text and image ids, e.g. captions."""
     decides_on: tuple[str, ...] = tuple(TRIPLET.names)
     """Columns that `decide` reads, beside `triplet_id` and the scores; only these are held in memory."""
 
     def scoring(self) -> dict[str, object]:
         """Return the settings that change scores (thresholds do not); a part of the score key."""
         return {}
+
+    def reads(self, row: Mapping[str, Any]) -> dict[str, object]:
+        """Return what `score` reads of the columns of `depends_on`; a part of the score key."""
+        return {column: row[column] for column in self.depends_on}
 
     def encoders(self) -> tuple[Encoder, ...]:
         """Return the encoders whose embeddings `score` reads; none stands for the run's."""

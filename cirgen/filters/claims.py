@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import pyarrow as pa
 from pydantic import Field
 
-from cirgen.filters.asking import AskingFilter, AskingSettings, Wanted, failure
+from cirgen.filters.asking import AskingFilter, ObservingSettings, Wanted, failure
 from cirgen.filters.base import Score, ScoreNote
 from cirgen.filters.threshold import Bound, Fitted, Percentile
 from cirgen.filters.tools import Belief, Question, Tools
@@ -31,7 +31,7 @@ _MARKED = re.compile(
 _BETWEEN = re.compile(r"[;\n]")
 
 
-class ClaimsSettings(AskingSettings):
+class ClaimsSettings(ObservingSettings):
     """How sure the model must be of every single change."""
 
     name: Literal["claims"] = "claims"
@@ -97,6 +97,10 @@ class ClaimCheck(AskingFilter):
         "false": ScoreNote("largest probability of one to be false", "probability, 0 to 1", "above `max_false`"),
         "unsupported": ScoreNote("largest probability of one that the images cannot tell", "probability, 0 to 1", ""),
     }
+
+    def __init__(self, settings: ClaimsSettings) -> None:
+        super().__init__(settings)
+        self.observed_tokens = settings.observed_tokens
 
     def question(self, row: Mapping[str, Any]) -> Question:
         """Ask for the single changes of the text."""

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 
-from cirgen.filters.asking import AskingFilter, AskingSettings, Wanted, failure
+from cirgen.filters.asking import AskingFilter, ObservingSettings, Wanted, failure
 from cirgen.filters.base import Score, ScoreNote
 from cirgen.filters.threshold import Bound, Fitted, Percentile
 from cirgen.filters.tools import Belief, Question, Tools
@@ -21,7 +21,7 @@ from cirgen.settings import Name, Probability
 ANSWERS = ("yes", "no")
 
 
-class JudgeSettings(AskingSettings):
+class JudgeSettings(ObservingSettings):
     """How sure the model must be."""
 
     name: Literal["judge"] = "judge"
@@ -57,6 +57,7 @@ class Judge(AskingFilter):
     def __init__(self, settings: JudgeSettings) -> None:
         super().__init__(settings)
         self.observes = settings.observe is not None
+        self.observed_tokens = settings.observed_tokens
 
     @property
     def wanted(self) -> Mapping[str, Wanted]:  # type: ignore[override]

@@ -86,6 +86,10 @@ class TextLikelihood(AskingFilter):
         """Return prompt and number of candidates."""
         return {**super().scoring(), "others": self.settings.others}
 
+    def reads(self, row: Mapping[str, Any]) -> dict[str, object]:
+        """Return the near images that the text is read for, and none that is mined beyond them."""
+        return {"others": distractors(row, self.settings.others)}
+
     def score(self, triplets: pa.RecordBatch, tools: Tools) -> list[Score]:
         """Read the text for every candidate."""
         rows = triplets.to_pylist()

@@ -23,6 +23,7 @@ from cirgen.filters.tools import Belief, Tools
 from cirgen.settings import Name, Probability
 
 LETTERS = ("A", "B", "C", "D")
+OTHERS = len(LETTERS) - 1
 
 
 class RoundTripSettings(AskingSettings):
@@ -85,6 +86,10 @@ class RoundTrip(AskingFilter):
         """Return prompt and number of orders."""
         return {**super().scoring(), "shuffles": self.settings.shuffles}
 
+    def reads(self, row: Mapping[str, Any]) -> dict[str, object]:
+        """Return the other candidates, and none that is mined beyond them."""
+        return {"others": distractors(row, OTHERS)}
+
     def score(self, triplets: pa.RecordBatch, tools: Tools) -> list[Score]:
         """Ask once for each order; the detail is the letters picked, each behind that of the target."""
         rows = triplets.to_pylist()
@@ -108,8 +113,8 @@ class RoundTrip(AskingFilter):
 
     def _orders(self, row: Mapping[str, Any]) -> list[Shuffle]:
         """Return the orders to ask about; none where too few other images were mined."""
-        others = distractors(row, len(LETTERS) - 1)
-        if len(others) < len(LETTERS) - 1:
+        others = distractors(row, OTHERS)
+        if len(others) < OTHERS:
             return []
         shown = [shuffled([row["target_id"], *others], row, turn) for turn in range(self.settings.shuffles)]
         return [Shuffle(image_ids, image_ids.index(row["target_id"])) for image_ids in shown]

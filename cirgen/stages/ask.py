@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from cirgen.backends.base import Backend, ImageReader, Request
-from cirgen.backends.passes import ROWS
+from cirgen.backends.passes import MOST_ROWS, TOKENS
 from cirgen.filters.tools import Belief, Question, Reading
 from cirgen.keys import digest, generation_key
 from cirgen.model_settings import Sampling
@@ -31,23 +31,28 @@ PLAN = pa.schema(
 )
 """Questions of one filter; triplets of one pair may share one."""
 
-SAMPLING = Sampling(max_new_tokens=96)
-"""Greedy: what a model observes is no matter of taste."""
-
 
 class RunAsker:
-    """A backend that answers questions about pictures of a run."""
+    """A backend that answers questions about pictures of a run.
 
-    def __init__(self, run: Run, backend: Backend, images: ImageReader) -> None:
+    Args:
+        run: where answers are stored.
+        backend: runs the model.
+        images: opens the pictures.
+        tokens: of the longest answer that is stored; 0 where none is.
+    """
+
+    def __init__(self, run: Run, backend: Backend, images: ImageReader, tokens: int) -> None:
         self._run = run
         self._backend = backend
         self._images = images
+        self._sampling = Sampling(max_new_tokens=tokens) if tokens else Sampling()  # greedy: no matter of taste
         self._writes = backend.identity.key_part()
-        self.identity: Mapping[str, Any] = {**self._writes, "rows_of_a_pass": ROWS}
+        self.identity: Mapping[str, Any] = {**self._writes, "rows_of_a_pass": MOST_ROWS, "tokens_of_a_pass": TOKENS}
 
     def key(self, question: Question) -> str:
         """Return the key of the answer to a question."""
-        sampling = SAMPLING.model_dump(mode="json")
+        sampling = self._sampling.model_dump(mode="json")
         return generation_key(question.rendered, question.image_ids, self._writes, sampling, self._run.recipe.seed, 0)
 
     def observe(self, questions: Iterable[tuple[str, Question]], plan: Path, label: str) -> None:
@@ -72,7 +77,7 @@ class RunAsker:
                 }
 
         write_rows(plan, rows(), PLAN)
-        generation = Generation(self._run, STAGE, plan, SAMPLING, lambda row: tuple(row["image_ids"]))
+        generation = Generation(self._run, STAGE, plan, self._sampling, lambda row: tuple(row["image_ids"]))
         generation.run([(prompt, self._backend) for prompt in prompts.values()], self._images, label)
 
     def choose(self, questions: Sequence[Question], options: Sequence[str]) -> list[Belief]:

@@ -37,12 +37,14 @@ ROWS_ASKED = 256
 """Triplets of one call of a filter that asks a model: a kill loses at most the answers of one call."""
 
 
-def filter_triplets(run: Run, tools_of: Callable[[str, Filter], Tools]) -> None:
+def filter_triplets(run: Run, tools_of: Callable[[str, Filter], Tools], turn: int = 0) -> None:
     """Judge every triplet of a run and write the verdicts.
 
     Args:
         run: has triplets.
         tools_of: gives what a filter, by name, measures with.
+        turn: of texts written anew, after which this is asked; what failed is tried again for texts of this turn or
+            a later one alone, since the others had their chance before it.
 
     Raises:
         UserError: a filter needs what the recipe does not have.
@@ -56,7 +58,7 @@ def filter_triplets(run: Run, tools_of: Callable[[str, Filter], Tools]) -> None:
             FROM {_triplets(run)}
         """)
         funnel = {"planned": _count(connection, "true"), "generated": _count(connection, "reason = ''")}
-        steps = [_Step(run, connection, name, part, tools[name]).run() for name, part in filters]
+        steps = [_Step(run, connection, name, part, tools[name], turn).run() for name, part in filters]
         write_rows(run.verdicts, _verdicts(run, connection, filters), VERDICT)
         run.note_facts(funnel={**funnel, "filters": steps, "accepted": _count(connection, "reason = ''")})
 
@@ -83,7 +85,9 @@ class _Step:
         name: str,
         part: Filter,
         tools: Tools,
+        turn: int,
     ) -> None:
+        self._turn = turn
         self._run = run
         self._connection = connection
         self._name = name
@@ -149,8 +153,11 @@ class _Step:
         self._connection.execute(f"""
             CREATE TABLE {self._pending} AS
             SELECT min(k.triplet_id) AS triplet_id, key, any_value(coalesce(c.attempt + 1, 0))::INTEGER AS attempt
-            FROM {_keys(self._name)} AS k LEFT JOIN {self._current()} AS c USING (key)
-            WHERE c.key IS NULL OR list_contains({[*RERUN_STATUSES, *self._run.retry]}, c.status) GROUP BY key
+            FROM {_keys(self._name)} AS k JOIN {_triplets(self._run)} AS t USING (triplet_id)
+            LEFT JOIN {self._current()} AS c USING (key)
+            WHERE c.key IS NULL OR (
+                t.regenerated >= {self._turn} AND list_contains({[*RERUN_STATUSES, *self._run.retry]}, c.status)
+            ) GROUP BY key
         """)
         pending = int(self._connection.execute(f"SELECT count(*) FROM {self._pending}").fetchall()[0][0])
         if pending:
@@ -175,7 +182,7 @@ class _Step:
             row["reference_id"],
             row["text"],
             row["target_id"],
-            {column: row[column] for column in part.depends_on},
+            part.reads(row),
             *self._identities(row),
         )
 

@@ -65,7 +65,7 @@ class Toolbox:
             raise UserError(
                 f"Filter '{name}' asks a model; add a section 'mllm', give the filter a model, or take it out."
             )
-        return RunAsker(self._run, backend, self.images)
+        return RunAsker(self._run, backend, self.images, part.observed_tokens)
 
     def _read_gallery(self) -> Gallery:
         if self._gallery is None:

@@ -108,8 +108,12 @@ def labels(
         raise UserError(f"'{measure}' is no measure; choose one of {', '.join(MEASURES)}.")
     gallery = Gallery.load(attributes or shipped() / TABLE)
     rows = []
+    seen: set[tuple[str, str, str]] = set()
     for row in pq.read_table(known_run(run).triplets).to_pylist():
         ends = (row["reference_id"], row["text"], row["target_id"])
+        if ends in seen:  # two prompts came to the same words
+            continue
+        seen.add(ends)
         good = row["status"] == "ok" and bool(getattr(judge(gallery, *ends), measure))
         rows.append(
             {

@@ -99,7 +99,7 @@ def has_flaw(flaw: str, gallery: Gallery, row: tuple[str, str, str], verdict: Ve
 
 
 def flawed_texts(gallery: Gallery, pairs: Sequence[Pair], each: int, seed: int) -> list[Flawed]:
-    """Return up to `each` triplets of every flaw, and as many good ones as there are flawed ones, if the pairs do.
+    """Return up to `each` triplets of every flaw, and as many good ones as flawed ones, if need be fewer of both.
 
     No pair is used twice for one flaw; each triplet has been held against the exact truth.
     """
@@ -107,7 +107,8 @@ def flawed_texts(gallery: Gallery, pairs: Sequence[Pair], each: int, seed: int) 
     for flaw, write in FLAWS.items():
         found += _some(gallery, pairs, flaw, write, each, random.Random(f"{flaw} {seed}"))
     good = _some(gallery, pairs, GOOD, _true, len(found), random.Random(f"good {seed}"))
-    return found + good
+    rest = random.Random(f"rest {seed}").sample(range(len(found)), len(good))
+    return [found[place] for place in sorted(rest)] + good
 
 
 def _true(pair: Pair, rng: random.Random) -> str | None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from cirgen.backends.base import Choice, Request
 from cirgen.backends.options import option_tokens, padded, shares
-from cirgen.backends.passes import ROWS
+from cirgen.backends.passes import MOST_ROWS
 from cirgen.backends.template import TemplateBackend
 from cirgen.backends.transformers import TransformersBackend
 from cirgen.errors import UserError
@@ -102,7 +102,7 @@ def test_words_that_stand_for_an_image_fail_alone(backend: TransformersBackend) 
 
 @pytest.mark.integration
 def test_every_request_gets_one_choice_however_many_there_are(backend: TransformersBackend) -> None:
-    requests = QUESTIONS[: 2 * ROWS + 3]
+    requests = QUESTIONS[: 2 * MOST_ROWS + 3]
     assert sorted(c.request.key for c in backend.choose(iter(requests), YES_NO, Files())) == sorted(
         request.key for request in requests
     )

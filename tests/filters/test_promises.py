@@ -137,7 +137,7 @@ TIGHT: dict[str, dict[str, Any]] = {
 }
 
 
-ASKING = {"model", "prompt", "observe", "split", "target", "both", "shuffles", "others"}
+ASKING = {"model", "prompt", "observe", "observed_tokens", "split", "target", "both", "shuffles", "others"}
 """Settings of filters that ask a model which change scores, and reject nothing by themselves."""
 
 

@@ -11,6 +11,8 @@ import pytest
 from cirgen.backends.loaded_model import LoadedModel
 from cirgen.backends.transformers import TransformersBackend
 from cirgen.errors import NothingAcceptedError, UserError
+from cirgen.model_settings import Model
+from cirgen.models import Models
 from cirgen.pipeline import run_pipeline
 from cirgen.recipe import Recipe
 from cirgen.recipe_file import load_recipe
@@ -121,6 +123,83 @@ def test_a_question_that_ran_out_of_memory_is_a_row_and_is_asked_again(
     assert "likelihood: not scored" not in {row["reason"] for row in verdicts(run)}
 
 
+def test_what_fails_is_asked_once_a_run_however_often_texts_are_written_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, lost = LoadedModel.forward, []
+
+    def fails_at_first(self: LoadedModel, inputs: Any, last: int) -> Any:
+        if len(lost) < 2:
+            lost.append(inputs)
+            raise MemoryError("no memory")
+        return read(self, inputs, last)
+
+    monkeypatch.setattr(LoadedModel, "forward", fails_at_first)
+    stack = [{"name": "lint"}, {"name": "likelihood", "min_text_percentile": 60}]
+    run = a_run(tmp_path, stack)
+    regenerate = run.recipe.modify.regenerate.model_copy(update={"tries": 2, "temperature": 1.5})
+    recipe = run.recipe.model_copy(update={"modify": run.recipe.modify.model_copy(update={"regenerate": regenerate})})
+    run = Run(tmp_path, recipe, Store(tmp_path / "store"), limit=IMAGES)
+    run_pipeline(run)
+    assert max(row["regenerated"] for row in pq.read_table(run.triplets).to_pylist()) == 2
+
+    def attempts() -> list[int]:
+        with run.store.connect() as connection:
+            rows = connection.execute(f"SELECT attempt FROM {run.store.rows(connection, 'score-likelihood')}")
+            return sorted(attempt for (attempt,) in rows.fetchall())
+
+    assert set(attempts()) == {0}
+    assert "likelihood: not scored" in {row["reason"] for row in verdicts(run)}
+    run_pipeline(run)
+    assert set(attempts()) == {0, 1}
+    assert "likelihood: not scored" not in {row["reason"] for row in verdicts(run)}
+
+
+def test_models_that_differ_in_speed_alone_share_their_weights(tmp_path: Path) -> None:
+    models = Models(a_run(tmp_path, STACK))
+
+    def weights(**settings: Any) -> LoadedModel:
+        backend = models.backend(Model(model="cirgen:mllm", **settings))
+        assert isinstance(backend, TransformersBackend)
+        return backend._loaded
+
+    assert weights(batch_size=3) is weights(batch_size=64)
+    assert weights(batch_size=3) is not weights(batch_size=3, max_pixels=10_000)
+
+
+def test_a_longer_answer_is_another_question(finished: Run, tmp_path: Path) -> None:
+    stack = [{"name": "judge", "min_yes": 0, "observed_tokens": 1}]
+    run = a_run(tmp_path, stack)
+    with pytest.raises(NothingAcceptedError):
+        run_pipeline(run)  # one token of an answer is a truncated answer
+    assert {row["reason"] for row in verdicts(run)} == {"judge: not scored"}
+    run = a_run(tmp_path, [{**stack[0], "observed_tokens": 96}])
+    run_pipeline(run)
+    assert "judge: not scored" not in {row["reason"] for row in verdicts(run)}
+
+
+def test_a_score_belongs_to_the_near_images_that_it_read(finished: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recipe that lists more hard negatives asks nothing anew of a filter that reads the first five."""
+    before = {row["triplet_id"]: dict(row["scores"])["likelihood.share"] for row in verdicts(finished)}
+    more = finished.recipe.pair.model_copy(update={"hard_negatives": 9})
+    run = Run(
+        finished.folder,
+        finished.recipe.model_copy(update={"pair": more}),
+        Store(finished.folder / "store"),
+        limit=IMAGES,
+    )
+
+    def forbidden(*_: Any, **__: Any) -> Any:
+        raise AssertionError("a model was asked")
+
+    monkeypatch.setattr(LoadedModel, "forward", forbidden)
+    monkeypatch.setattr(LoadedModel, "generate", forbidden)
+    run_pipeline(run)
+    assert {row["triplet_id"]: dict(row["scores"])["likelihood.share"] for row in verdicts(run)} == before
+    monkeypatch.undo()
+    run_pipeline(a_run(finished.folder, STACK))
+
+
 def test_another_model_asks_anew_and_stands_in_the_card(finished: Run, tmp_path: Path) -> None:
     own = [{**STACK[1], "model": {"model": "cirgen:mllm", "max_pixels": 10_000}}]
     run = a_run(tmp_path, own)
@@ -150,7 +229,6 @@ def test_a_filter_that_asks_without_a_model_says_so(tmp_path: Path) -> None:
     recipe = Recipe.model_validate({**fields, **texts, "filter": [STACK[2]]})
     run = Run(tmp_path, recipe.model_copy(update={"mllm": None}), Store(tmp_path / "store"), limit=IMAGES)
     from cirgen.filters.registry import FILTERS
-    from cirgen.models import Models
     from cirgen.stages.filter_tools import Toolbox
 
     part = FILTERS.build(recipe.filter[0])
