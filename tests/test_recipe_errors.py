@@ -40,6 +40,7 @@ WHOLE = {
         {"name": "likelihood", "min_share": 0.2, "model": {"model": "cirgen:mllm"}},
         {"name": "judge", "min_yes": 0.5},
         {"name": "claims", "min_true": 0.5},
+        {"name": "change_count", "max_changes": 2},
         {"name": "round_trip", "min_passed": 2},
     ],
 }

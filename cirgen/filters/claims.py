@@ -13,7 +13,6 @@ from itertools import islice
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import pyarrow as pa
-from pydantic import Field
 
 from cirgen.filters.asking import AskingFilter, ObservingSettings, Wanted, failure
 from cirgen.filters.base import Score, ScoreNote
@@ -43,14 +42,6 @@ class ClaimsSettings(ObservingSettings):
     """Largest probability of "false" that any change may have."""
     max_false_percentile: Percentile = None
     max_false_fit: Fitted = None
-    min_claims: int | None = Field(None, ge=1, le=1_000)
-    """Fewest changes: of a single one the nearest picture often is the answer, whatever the text says."""
-    min_claims_percentile: Percentile = None
-    min_claims_fit: Fitted = None
-    max_claims: int | None = Field(None, ge=1, le=1_000)
-    """Most changes: the more a text tells, the fewer pictures it fits, until it needs no reference."""
-    max_claims_percentile: Percentile = None
-    max_claims_fit: Fitted = None
     split: Name = "split-claims"
     """Prompt that takes a text apart."""
     target: Name = "check-target"
@@ -81,15 +72,9 @@ class ClaimCheck(AskingFilter):
     bounds = (
         Bound("max_false", "false", "a claim is false", least=False),
         Bound("min_true", "true", "a claim is not sure", least=True),
-        Bound("min_claims", "claims", "too few changes", least=True),
-        Bound("max_claims", "claims", "too many changes", least=False),
     )
     score_notes: ClassVar[Mapping[str, ScoreNote]] = {
-        "claims": ScoreNote(
-            "single changes that the text was taken apart into",
-            "number, from 1",
-            "below `min_claims`, above `max_claims`",
-        ),
+        "claims": ScoreNote("single changes that the text was taken apart into", "number, from 1", ""),
         "relative": ScoreNote("of them, those that take the reference to be seen", "share, 0 to 1", ""),
         "true": ScoreNote(
             "probability that the least sure of them is true", "probability, 0 to 1", "below `min_true`"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cirgen.filters.agreement import Agreement
 from cirgen.filters.base import Filter
+from cirgen.filters.change_count import ChangeCount
 from cirgen.filters.claims import ClaimCheck
 from cirgen.filters.contradiction import Contradiction
 from cirgen.filters.decontamination import Decontamination
@@ -42,6 +43,7 @@ FILTERS: Registry[Filter] = Registry(
     Unsafe,
     TextLikelihood,
     Judge,
+    ChangeCount,
     ClaimCheck,
     RoundTrip,
     Diversity,

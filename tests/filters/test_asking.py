@@ -123,6 +123,24 @@ def test_a_text_that_comes_apart_into_nothing_is_a_row_with_its_reason() -> None
     assert (found.status, found.values) == ("parse_error", {})
 
 
+def test_changes_are_counted_and_listed_without_another_question() -> None:
+    asker = Told()
+    (found,) = score("change_count", asker, triplets(ROW), "target: a red hat; both: one more ball", max_changes=2)
+    assert (found.values, found.detail) == ({"changes": 2, "relative": 0.5}, "a red hat; one more ball")
+    assert not asker.asked
+
+
+def test_changes_that_cannot_be_counted_are_a_row_with_its_reason() -> None:
+    (found,) = score("change_count", Told(), triplets(ROW), " ; ", max_changes=2)
+    assert (found.status, found.values) == ("parse_error", {})
+
+
+def test_counting_changes_shows_the_model_no_image() -> None:
+    question = make_filter("change_count", max_changes=2).question(ROW)
+    assert question.image_ids == ()
+    assert question == make_filter("claims", min_true=0.5).question(ROW)  # whoever asks second finds the answer
+
+
 def knows(target: str) -> Callable[[Question, Sequence[str]], Belief]:
     return lambda question, options: sure(LETTERS[question.image_ids[1:].index(target)], options)
 

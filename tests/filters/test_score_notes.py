@@ -11,6 +11,7 @@ NEEDED = {"similarity": {"upper": 0.9}, "reference_leak": {"max_share": 0.5}, "a
 NEEDED |= {
     "judge": {"min_yes": 0.5},
     "claims": {"min_true": 0.5},
+    "change_count": {"max_changes": 2},
     "round_trip": {"min_passed": 2},
     "likelihood": {"min_share": 0.5},
     "shortcut": {"min_text_rank": 11},
