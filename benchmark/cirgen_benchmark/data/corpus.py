@@ -20,8 +20,9 @@ from cirgen_benchmark.images import PixelImages
 from cirgen_benchmark.triplets import Triplet
 
 SIMILARITY = "score_similarity_cosine"
+WEIGHT = "score_shortcut_weight"
 REQUIRED = ("triplet_id", "reference_id", "text", "target_id")
-COLUMNS = (*REQUIRED, "positive_ids", "change_type", "hard_negatives", SIMILARITY, "reason")
+COLUMNS = (*REQUIRED, "positive_ids", "change_type", "hard_negatives", SIMILARITY, WEIGHT, "reason")
 
 
 class CorpusImages(PixelImages):
@@ -66,6 +67,8 @@ class CorpusRow:
     """Cosine of reference and target, where the corpus has that score."""
     reason: str
     """Why it was rejected; empty where it was accepted."""
+    weight: float | None = None
+    """What the filter `shortcut` with `action: weight` makes of the row, 0 to 1, where the corpus has that score."""
 
 
 class Corpus:
@@ -173,7 +176,7 @@ def _row(row: Mapping[str, Any]) -> CorpusRow:
     )
     return CorpusRow(
         row["triplet_id"], triplet, row.get("change_type") or "", _finite(row.get(SIMILARITY)),
-        row.get("reason") or "",
+        row.get("reason") or "", _finite(row.get(WEIGHT)),
     )  # fmt: skip
 
 

@@ -59,7 +59,7 @@ class Mixture:
         human = self._human(data, seed)
         if data.corpus is None:
             return human
-        rows = self._selectors[data.of or JUDGED].triplets(data.corpus, seed)
+        rows = self._selectors[data.of or JUDGED].triplets(data.corpus, seed, data.weighted)
         rows = by_pair(rows) if data.pairs else rows
         wanted = data.count if data.ratio is None else max(1, round(data.ratio * len(human)))
         if wanted is None:

@@ -153,6 +153,8 @@ class DataSettings(Settings):
     """So many rows of the selection, drawn anew for every seed."""
     ratio: Positive | None = None
     """So many rows of the selection for every human triplet."""
+    weighted: bool = False
+    """A row is kept with the probability of its `score_shortcut_weight`, drawn anew for every seed."""
     pairs: bool = False
     """Rows of one pair are one triplet, of whose texts each access draws one (as the paper mixes CIRR's); `count`
     and `ratio` then count pairs."""
@@ -163,6 +165,8 @@ class DataSettings(Settings):
             raise ValueError("trains on nothing; give human, corpus or both")
         if self.corpus is None and (self.of or self.count or self.ratio or self.pairs):
             raise ValueError("of, count, ratio and pairs belong to corpus; name a selection")
+        if self.weighted and self.corpus in (None, "truth_text"):
+            raise ValueError("weighted belongs to the rows of a corpus; select others than truth_text")
         if self.count and self.ratio:
             raise ValueError("count and ratio say the same thing in two ways; give one of them")
         if self.ratio and not self.human:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cirgen.errors import UserError
+from cirgen.keys import draw
 from cirgen_benchmark.data.corpus import Corpus, CorpusRow
 from cirgen_benchmark.triplets import Triplet
 from cirgen_benchmark.verdict.preset import Selection
@@ -35,16 +36,33 @@ class Selector:
         self._corpus = corpus
         self._truth = truth
 
-    def triplets(self, selection: Selection, seed: int) -> list[Triplet]:
+    def triplets(self, selection: Selection, seed: int, weighted: bool = False) -> list[Triplet]:
         """Return the triplets of a selection.
 
+        Args:
+            selection: which rows.
+            seed: of the draws.
+            weighted: keep each row with the probability of its weight alone.
+
         Raises:
-            UserError: it needs rejected rows or truth that this corpus does not have.
+            UserError: it needs rejected rows, truth or weights that this corpus does not have.
         """
         if selection == "truth_text":
             rewritten = [self._known_truth.rewritten(row) for row in self._corpus.accepted]
             return [triplet for triplet in rewritten if triplet is not None]
-        return [row.triplet for row in self._rows(selection, seed)]
+        rows = self._rows(selection, seed)
+        return [row.triplet for row in (self._thinned(rows, seed) if weighted else rows)]
+
+    def _thinned(self, rows: Sequence[CorpusRow], seed: int) -> Iterator[CorpusRow]:
+        """Yield rows as often, over seeds, as their weights say; one that was never weighted always."""
+        if all(row.weight is None for row in rows):
+            raise UserError(
+                f"The rows of the corpus '{self._corpus.name}' have no weights; give its recipe the filter shortcut "
+                "with action: weight, or leave weighted out."
+            )
+        for row in rows:
+            if row.weight is None or draw("weight", seed, row.triplet_id) < row.weight:
+                yield row
 
     def _rows(self, selection: Selection, seed: int) -> Sequence[CorpusRow]:
         if selection == "accepted":

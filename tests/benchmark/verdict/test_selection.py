@@ -150,3 +150,31 @@ def test_rows_of_one_pair_become_one_triplet_with_all_their_texts(corpus: Corpus
     for one in together:
         own = [t for t in triplets if (t.reference, t.target) == (one.reference, one.target)]
         assert one.texts == tuple(text for t in own for text in t.texts)
+
+
+class Weighted:
+    """A corpus in memory whose rows have weights."""
+
+    name = "weighted"
+    rejected = ()
+
+    def __init__(self, *weights: float | None) -> None:
+        self.accepted = tuple(
+            CorpusRow(f"t{place}", Triplet(f"r{place}", f"{place}", ("red",)), "", None, "", weight)
+            for place, weight in enumerate(weights)
+        )
+
+
+def test_a_weighted_row_trains_as_often_over_seeds_as_its_weight_says() -> None:
+    weights = (1.0, 0.5, 0.1, 0.0, None)
+    selector = Selector(Weighted(*weights), None)  # type: ignore[arg-type]
+    found = Counter(one.target for seed in range(2000) for one in selector.triplets("accepted", seed, weighted=True))
+    assert (found["0"], found["3"], found["4"]) == (2000, 0, 2000)
+    assert found["1"] == pytest.approx(1000, rel=0.1)
+    assert found["2"] == pytest.approx(200, rel=0.25)
+    assert len(selector.triplets("accepted", 0)) == len(weights)
+
+
+def test_weights_that_no_filter_gave_are_asked_for_with_the_setting_that_gives_them(corpus: Corpus) -> None:
+    with pytest.raises(UserError, match="shortcut with action: weight"):
+        Selector(corpus, None).triplets("accepted", 0, weighted=True)
