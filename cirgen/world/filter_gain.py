@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cirgen.world.shares import numbered, resamples
+from cirgen.world.shares import Share, numbered, resamples, share
 from cirgen.world.truth_report import Judged
 
 LITTLE = 0.05
@@ -33,11 +33,13 @@ class Gain(NamedTuple):
     rejected: float
     over_all: Difference
     over_rejected: Difference
+    kept: Share | None
+    """Of the good triplets, those that are accepted; None where no triplet is good."""
 
     def record(self) -> dict[str, Any]:
         """Return plain data."""
-        differences = {"over_all": self.over_all._asdict(), "over_rejected": self.over_rejected._asdict()}
-        return {**self._asdict(), **differences}
+        parts = {"over_all": self.over_all, "over_rejected": self.over_rejected, "kept": self.kept}
+        return {**self._asdict(), **{name: part and part._asdict() for name, part in parts.items()}}
 
 
 def gain(judged: Sequence[Judged], seed: int = 0) -> Gain | None:
@@ -56,8 +58,18 @@ def gain(judged: Sequence[Judged], seed: int = 0) -> Gain | None:
     draws = list(resamples(int(clusters.max()) + 1, seed))
     both = kept + lost
     return Gain(
-        _share(both), _share(kept), _share(lost), _difference(kept, both, draws), _difference(kept, lost, draws)
+        _share(both),
+        _share(kept),
+        _share(lost),
+        _difference(kept, both, draws),
+        _difference(kept, lost, draws),
+        _kept(judged, seed),
     )
+
+
+def _kept(judged: Sequence[Judged], seed: int) -> Share | None:
+    good = [row for row in judged if row.verdict.good]
+    return share([not row.reason for row in good], [row.reference_id for row in good], seed)
 
 
 def _per(clusters: NDArray[np.int64], rows: NDArray[np.bool_]) -> Counts:
@@ -86,6 +98,9 @@ def sentence(found: Gain | None) -> str:
         f"{_points(rise)}. Of the rejected {100 * found.rejected:.1f} % are good, which makes "
         f"{_points(found.over_rejected)} for accepted against rejected."
     )
+    if found.kept:
+        one = found.kept
+        text += f" Of the good ones {100 * one.share:.1f} % [{100 * one.low:.1f}, {100 * one.high:.1f}] are kept."
     if rise.high < 0:
         return f"{text} The filters of this run did harm."
     if rise.low <= 0:

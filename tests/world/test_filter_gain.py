@@ -29,6 +29,19 @@ def test_the_difference_is_that_of_the_shares_and_lies_in_its_interval() -> None
     assert gain(judged(80, 20, 20, 80)) == found
 
 
+def test_it_says_how_many_of_the_good_ones_are_kept() -> None:
+    found = gain(judged(60, 20, 20, 80))
+    assert found is not None
+    assert found.kept is not None
+    assert found.kept.share == pytest.approx(0.75)
+    assert found.kept.low < 0.75 < found.kept.high
+    assert "Of the good ones 75.0 % [" in sentence(found)
+    nothing_good = gain(judged(0, 20, 0, 80))
+    assert nothing_good is not None
+    assert nothing_good.record()["kept"] is None
+    assert "Of the good ones" not in sentence(nothing_good)
+
+
 def test_an_interval_is_wider_where_triplets_share_their_reference() -> None:
     alone = judged(80, 20, 20, 80)
     shared = [row._replace(reference_id=str(int(row.reference_id) // 10)) for row in alone]
