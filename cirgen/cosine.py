@@ -25,7 +25,8 @@ COLUMN_BLOCK = 8_192  # vectors turned to float64 at a time: 32 MiB at d = 512
 
 def on_grid(vectors: Vectors) -> Exact:
     """Return vectors in units of `GRID`, rounded to whole numbers [n, d]."""
-    return np.rint(vectors.astype(np.float64) / GRID)
+    grid: Exact = np.multiply(vectors, 1 / GRID, dtype=np.float64)
+    return np.rint(grid, out=grid)
 
 
 def cosines(queries: Exact, vectors: Vectors, rows: NDArray[np.int64]) -> Exact:

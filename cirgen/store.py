@@ -97,6 +97,7 @@ class Store:
         """
         with shared(self.root / READERS_LOCK):
             scratch = self.root / SCRATCH / uuid.uuid4().hex  # its own: DuckDB numbers its files from 0 in each
+            scratch.parent.mkdir(parents=True, exist_ok=True)  # DuckDB makes the last folder alone, when it spills
             settings = {"memory_limit": MEMORY_LIMIT, "temp_directory": str(scratch), "threads": "2"}
             try:
                 with damage_told(), duckdb.connect(":memory:", config={**settings}) as connection:

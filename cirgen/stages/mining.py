@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cirgen.cosine import Exact, Vectors, cosines, on_grid
+from cirgen.cosine import Exact
 from cirgen.keys import draw
-
-Places = NDArray[np.int64]
-Mask = NDArray[np.bool_]
+from cirgen.stages.similarities import Mask, Places
 
 BLOCK_BYTES = 256 * 2**20
 """What one block of similarities [b, n] may take."""
@@ -33,12 +32,23 @@ class Pool:
     groups: NDArray[np.int64]  # [n] near-duplicate group
     categories: NDArray[np.int64]  # [n] category, -1 where unknown
 
-    def candidates(self, place: int, same_category: bool = False) -> Mask:
-        """Return who may be a target of an image [n]: another group, and on demand the same known category."""
-        allowed = self.groups != self.groups[place]
-        if same_category:
-            allowed &= (self.categories == self.categories[place]) & (self.categories >= 0)
-        return np.asarray(allowed)
+    def same_group(self, place: int) -> Places:
+        """Return who can be no target of an image: those of its group, itself included."""
+        group = self.groups[place]
+        return self._by_group[slice(*np.searchsorted(self._sorted_groups, [group, group + 1]))]
+
+    @cached_property
+    def _by_group(self) -> Places:
+        return np.argsort(self.groups, kind="stable")
+
+    @cached_property
+    def _sorted_groups(self) -> NDArray[np.int64]:
+        return self.groups[self._by_group]
+
+    def same_category(self, place: int) -> Mask:
+        """Return who is known to be of an image's category [n]."""
+        category = self.categories[place]
+        return np.asarray((self.categories == category) & (category >= 0))
 
     def places(self, positions: NDArray[np.int64]) -> Places:
         """Return the places of positions that are members."""
@@ -46,50 +56,9 @@ class Pool:
 
     def blocks(self, count: int, budget: int = BLOCK_BYTES) -> Iterator[Places]:
         """Cut 0 ... `count` - 1 into blocks of so many rows of similarities as fit the budget (bytes)."""
-        rows = max(1, budget // (8 * max(1, len(self.members))))
+        rows = max(1, budget // (4 * max(1, len(self.members))))
         for start in range(0, count, rows):
             yield np.arange(start, min(start + rows, count))
-
-    def similarities(self, vectors: Vectors, references: Places) -> Exact:
-        """Return the cosines of some members with all members [b, n]."""
-        return cosines(on_grid(vectors[self.members[references]]), vectors, self.members)
-
-
-def only(similarities: Exact, allowed: Mask) -> Exact:
-    """Return a row of similarities [n] with -inf where a place is not allowed, which no rank ever reaches."""
-    return np.where(allowed, similarities, -np.inf)
-
-
-def at_ranks(similarities: Exact, ranks: NDArray[np.int64]) -> Places:
-    """Return where the values of some ranks are: 1 is the largest; of equal values, the one that comes first.
-
-    Args:
-        similarities: [n].
-        ranks: [k], each within 1 to n.
-    """
-    if not len(ranks):
-        return ranks
-    descending = -similarities
-    parted = np.partition(descending, np.unique(ranks - 1))
-    found = []
-    for rank in ranks:
-        value = parted[rank - 1]
-        tied = np.flatnonzero(descending == value)
-        found.append(tied[rank - 1 - np.count_nonzero(descending < value)])
-    return np.asarray(found, dtype=np.int64)
-
-
-def rank_of(similarities: Exact, place: int) -> int:
-    """Return the rank of one place, the inverse of `at_ranks`."""
-    value = similarities[place]
-    nearer = np.count_nonzero(similarities > value) + np.count_nonzero(similarities[:place] == value)
-    return int(nearer) + 1
-
-
-def nearest(similarities: Exact, count: int) -> Places:
-    """Return the places of the largest values, largest first, those of -inf left out; fewer where fewer are there."""
-    there = int(np.count_nonzero(similarities > -np.inf))
-    return at_ranks(similarities, np.arange(1, min(count, there) + 1))
 
 
 def distinct_draws(size: int, count: int, *key: object) -> Places:

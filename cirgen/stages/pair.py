@@ -9,7 +9,8 @@ first.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cirgen.cosine import Exact, Vectors, cosines, has_vector, on_grid
+from cirgen.cosine import Vectors, cosines, has_vector, on_grid
+from cirgen.devices import pick_device
 from cirgen.errors import UserError
 from cirgen.keys import digest
 from cirgen.recipe import Signal
@@ -26,8 +28,9 @@ from cirgen.run_folder import Run
 from cirgen.schemas import PAIR
 from cirgen.shards import distinct, write_rows
 from cirgen.stages.given import given_pairs, given_references
-from cirgen.stages.mining import BLOCK_BYTES, Histogram, Places, Pool, nearest, only, rank_of
+from cirgen.stages.mining import BLOCK_BYTES, Histogram, Pool
 from cirgen.stages.signals import BY_RANK, Chooser, GivenPairs, labels
+from cirgen.stages.similarities import Compared, Gallery, Mask, Places, Row
 from cirgen.store import BATCH_ROWS, quoted, stream
 
 _CHOSEN = pa.schema(
@@ -89,10 +92,12 @@ class _Mining:
         self._hard_negatives = settings.hard_negatives
         columns = ["image_id", "split", "group", "category"]
         self._catalog = pq.read_table(run.catalog, columns=columns).combine_chunks()
+        self._image_ids = self._catalog.column("image_id").combine_chunks()
         self._vectors: dict[str, Vectors] = {
             by: self._load(by) for by in sorted({"image", *(signal.by for signal in settings.signals)})
         }
         self._there = {by: has_vector(vectors) for by, vectors in self._vectors.items()}
+        self._device = pick_device(run.recipe.encoder.device)
         self._pools = self._split_pools()
         self._references = given_references(run) if settings.references == "given" else None
         self._given, self._given_lost = self._load_given(settings.signals)
@@ -104,7 +109,7 @@ class _Mining:
 
     def _load(self, by: str) -> Vectors:
         path = self._run.image_vectors if by == "image" else self._run.caption_vectors
-        vectors: Vectors = np.load(path, mmap_mode="r")
+        vectors: Vectors = np.asarray(np.load(path, mmap_mode="r"))
         if len(vectors) != self._catalog.num_rows:
             raise ValueError(f"{path} has {len(vectors)} rows, the catalog {self._catalog.num_rows}")
         return vectors
@@ -133,21 +138,24 @@ class _Mining:
         if signal.kind != "percentile":
             return lower, upper
         histogram = Histogram()
-        for pool, references, similarities in self._blocks("Measure similarities", (signal.by,)):
-            rows = zip(references, similarities[signal.by], strict=True)
-            candidates = np.stack([self._candidates(pool, signal, place, row) for place, row in rows])
-            histogram.add(candidates[candidates > -np.inf])
+        for pool, references in self._blocks("Measure similarities", bytes_each=8):  # float64: a bin is a millionth
+            queries = on_grid(self._vectors[signal.by][pool.members[references]])
+            for place, cosine in zip(
+                references, cosines(queries, self._vectors[signal.by], pool.members), strict=True
+            ):
+                allowed = self._allowed(pool, signal, int(place))
+                allowed[pool.same_group(int(place))] = False
+                histogram.add(cosine[allowed])
         return histogram.percentile(lower), histogram.percentile(upper)
 
-    def _blocks(self, label: str, measures: Iterable[str]) -> Iterator[tuple[Pool, Places, dict[str, Exact]]]:
-        """Yield references of one pool and their similarities with all of it, by each measure."""
+    def _blocks(self, label: str, bytes_each: int = 4) -> Iterator[tuple[Pool, Places]]:
+        """Yield references of one pool."""
         asked = [self._references_of(pool) for pool in self._pools]
         with self._run.progress.step(label, sum(map(len, asked))) as step:
             for pool, places in zip(self._pools, asked, strict=True):
-                for block in pool.blocks(len(places), self._block_bytes):
-                    references = places[block]
-                    yield pool, references, {by: pool.similarities(self._vectors[by], references) for by in measures}
-                    step.advance(len(references))
+                for block in pool.blocks(len(places), self._block_bytes * 4 // bytes_each):
+                    yield pool, places[block]
+                    step.advance(len(block))
 
     def _references_of(self, pool: Pool) -> Places:
         """Return the places of the images of a pool that are references."""
@@ -155,24 +163,44 @@ class _Mining:
             return np.arange(len(pool.members))
         return np.flatnonzero(np.isin(pool.members, self._references))
 
-    def _candidates(self, pool: Pool, signal: Signal, place: int, similarities: Exact) -> Exact:
+    def _allowed(self, pool: Pool, signal: Signal, place: int) -> Mask:
+        """Return who may be a target of an image by a signal [n], its group aside."""
         there = self._there[signal.by][pool.members]
-        return only(similarities, pool.candidates(place, signal.same_category) & there & there[place])
+        allowed = there & there[place]
+        return np.asarray(allowed & pool.same_category(place) if signal.same_category else allowed)
 
     def chosen(self) -> Iterator[dict[str, Any]]:
         """Yield the pairs that the signals choose (`_CHOSEN`), reference by reference."""
-        for pool, references, similarities in self._blocks("Mine pairs", self._vectors):
-            for row, place in enumerate(references):
-                yield from self._of_reference(pool, int(place), {by: block[row] for by, block in similarities.items()})
+        for pool, references in self._blocks("Mine pairs"):
+            compared = {by: self._compared(pool, by, references) for by in self._vectors}
+            for number, place in enumerate(references.tolist()):
+                rows = {by: block.row(number) for by, block in compared.items()}
+                for row in rows.values():
+                    row.fast[pool.same_group(place)] = -np.inf
+                yield from self._of_reference(pool, place, rows)
 
-    def _of_reference(self, pool: Pool, place: int, similarities: Mapping[str, Exact]) -> Iterator[dict[str, Any]]:
+    @cached_property
+    def _galleries(self) -> dict[tuple[str, str], Gallery]:
+        return {
+            (pool.split, by): Gallery(vectors, pool.members, self._device)
+            for pool in self._pools
+            for by, vectors in self._vectors.items()
+        }
+
+    def _compared(self, pool: Pool, by: str, references: Places) -> Compared:
+        vectors = self._vectors[by][pool.members[references]]
+        return self._galleries[pool.split, by].compare(vectors, on_grid(vectors))
+
+    def _of_reference(self, pool: Pool, place: int, rows: Mapping[str, Row]) -> Iterator[dict[str, Any]]:
         reference = int(pool.members[place])
         reference_id = self._image_id(reference)
         given = pool.places(self._given.of(reference))
         taken: set[int] = set()
         for chooser in self.choosers:
-            candidates = self._candidates(pool, chooser.signal, place, similarities[chooser.signal.by])
-            for target_place in chooser.choose(reference_id, candidates, given).tolist():
+            row = self._restricted(pool, chooser.signal, place, rows[chooser.signal.by])
+            places, ranks = chooser.choose(reference_id, row, given)
+            similarities = rows["image"].exact(places)
+            for target_place, rank, similarity in zip(places.tolist(), ranks.tolist(), similarities, strict=True):
                 if target_place in taken:
                     continue
                 taken.add(target_place)
@@ -183,14 +211,20 @@ class _Mining:
                     "target_id": self._image_id(target),
                     "split": pool.split,
                     "signal": chooser.label,
-                    "similarity": similarities["image"][target_place],
-                    "rank": rank_of(candidates, target_place),
+                    "similarity": similarity,
+                    "rank": rank,
                     "reference": reference,
                     "target": target,
                 }
 
+    def _restricted(self, pool: Pool, signal: Signal, place: int, row: Row) -> Row:
+        everybody = signal.by == "image" or self._there[signal.by].all()  # who has no image embedding is in no pool
+        if everybody and not signal.same_category:
+            return row
+        return row.only(self._allowed(pool, signal, place))
+
     def _image_id(self, position: int) -> str:
-        return str(self._catalog.column("image_id")[position].as_py())
+        return str(self._image_ids[position].as_py())
 
     def with_hard_negatives(self, pairs: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """Yield pairs (`schemas.PAIR`) with their hard negatives, in the order in which they come."""
@@ -199,9 +233,7 @@ class _Mining:
             negatives: dict[str, list[str]] = {}
             for split in sorted({row["split"] for row in batch}):
                 in_split = [row for row in batch if row["split"] == split]
-                for block in pools[split].blocks(len(in_split), self._block_bytes):
-                    rows = [in_split[number] for number in block]
-                    negatives.update(self._mined(pools[split], rows))
+                negatives.update(self._all_mined(pools[split], in_split))
             for row in batch:
                 self._by_signal[row["signal"]] += 1
                 reference = {"image_id": row["reference_id"], "kind": "reference"}
@@ -211,17 +243,25 @@ class _Mining:
                 ]
                 yield {name: row[name] for name in PAIR.names if name != "hard_negatives"} | {"hard_negatives": hard}
 
+    def _all_mined(self, pool: Pool, pairs: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, list[str]]]:
+        if not self._hard_negatives:
+            yield from ((row["pair_id"], []) for row in pairs)
+            return
+        for block in pool.blocks(len(pairs), self._block_bytes):
+            yield from self._mined(pool, [pairs[number] for number in block])
+
     def _mined(self, pool: Pool, pairs: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, list[str]]]:
         """Yield per pair the images nearest to the average of reference and target, neither's near duplicates."""
         vectors = self._vectors["image"]
         ends = np.asarray([(row["reference"], row["target"]) for row in pairs])
-        centres = on_grid(vectors[ends[:, 0]]) + on_grid(vectors[ends[:, 1]])
-        for row, places, similarities in zip(
-            pairs, pool.places(ends), cosines(centres, vectors, pool.members), strict=True
-        ):
-            allowed = pool.candidates(places[0]) & pool.candidates(places[1])
-            mined = nearest(only(similarities, allowed), self._hard_negatives)
-            yield row["pair_id"], [self._image_id(int(position)) for position in pool.members[mined]]
+        one, other = vectors[ends[:, 0]], vectors[ends[:, 1]]
+        compared = self._galleries[pool.split, "image"].compare(one + other, on_grid(one) + on_grid(other))
+        for number, (pair_row, places) in enumerate(zip(pairs, pool.places(ends), strict=True)):
+            row = compared.row(number)
+            for place in places.tolist():
+                row.fast[pool.same_group(place)] = -np.inf
+            mined = row.nearest(self._hard_negatives)
+            yield pair_row["pair_id"], [self._image_id(int(position)) for position in pool.members[mined]]
 
     @property
     def labels(self) -> list[str]:

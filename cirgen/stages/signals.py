@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cirgen.cosine import Exact
 from cirgen.recipe import Signal
-from cirgen.stages.mining import Places, at_ranks, distinct_draws, nearest, only
+from cirgen.stages.mining import distinct_draws
+from cirgen.stages.similarities import Places, Row
 
 BY_RANK = ("rank", "rank_percent")
 """Kinds of signals whose window is in ranks."""
+
+
+class Chosen(NamedTuple):
+    """The targets of one reference."""
+
+    places: Places
+    ranks: NDArray[np.int64]
+    """Among its candidates; 1 is the nearest."""
 
 
 @dataclass
@@ -25,15 +34,15 @@ class Seen:
     references: int = 0
     without_target: int = 0
 
-    def add(self, candidates: Exact, chosen: Places) -> None:
-        """Count one reference, given its row of similarities, -inf where an image is no candidate."""
-        values = candidates[candidates > -np.inf]
+    def add(self, row: Row, chosen: Chosen) -> None:
+        """Count one reference and what was chosen for it."""
+        candidates = row.candidates
         self.references += 1
-        self.without_target += not len(chosen)
-        self.candidates = max(self.candidates, len(values))
-        if len(values):
-            self.least = min(self.least, float(values.min()))
-            self.most = max(self.most, float(values.max()))
+        self.without_target += not len(chosen.places)
+        self.candidates = max(self.candidates, candidates)
+        if candidates:
+            self.least = min(self.least, float(row.fast.min(where=row.fast > -np.inf, initial=np.inf)))
+            self.most = max(self.most, float(row.fast.max()))
 
 
 @dataclass(frozen=True)
@@ -66,34 +75,35 @@ class Chooser:
         self._lower = lower
         self._upper = upper
 
-    def choose(self, reference_id: str, candidates: Exact, given: Places) -> Places:
-        """Return the places of the targets of one reference.
+    def choose(self, reference_id: str, row: Row, given: Places) -> Chosen:
+        """Return the targets of one reference.
 
         Args:
             reference_id: its image id, which every draw depends on.
-            candidates: similarities [n] by this signal's measure, -inf where an image is no candidate.
+            row: its similarities by this signal's measure.
             given: places of the targets that the source names for it.
         """
-        chosen = self._choose(reference_id, candidates, given)
-        self.seen.add(candidates, chosen)
+        chosen = self._in_rank_window(reference_id, row) if self.signal.kind in BY_RANK else None
+        if chosen is None:
+            places = self._in_window(reference_id, row, given)
+            chosen = Chosen(places, np.asarray([row.rank_of(place) for place in places.tolist()], dtype=np.int64))
+        self.seen.add(row, chosen)
         return chosen
 
-    def _choose(self, reference_id: str, candidates: Exact, given: Places) -> Places:
-        within = (candidates > -np.inf) & (candidates >= self._lower) & (candidates <= self._upper)
+    def _in_window(self, reference_id: str, row: Row, given: Places) -> Places:
+        within = row.within(self._lower, self._upper)
         if self.signal.kind == "given":
             return given[within[given]]
-        if self.signal.kind in BY_RANK:
-            return self._in_rank_window(reference_id, candidates)
         if self.signal.kind == "neighbours":
-            return nearest(only(candidates, within), self.signal.per_image)
+            return row.only(within).nearest(self.signal.per_image)
         window = np.flatnonzero(within)
         return window[distinct_draws(len(window), self.signal.per_image, *self._key, reference_id)]
 
-    def _in_rank_window(self, reference_id: str, candidates: Exact) -> Places:
+    def _in_rank_window(self, reference_id: str, row: Row) -> Chosen:
         """Draw from the part of the window that the candidates reach; nothing where they end before it."""
-        first, last = self._ranks(int(np.count_nonzero(candidates > -np.inf)))
-        draws = distinct_draws(max(0, last - first + 1), self.signal.per_image, *self._key, reference_id)
-        return at_ranks(candidates, first + draws)
+        first, last = self._ranks(row.candidates)
+        ranks = first + distinct_draws(max(0, last - first + 1), self.signal.per_image, *self._key, reference_id)
+        return Chosen(row.at_ranks(ranks), ranks)
 
     def _ranks(self, candidates: int) -> tuple[int, int]:
         """Return the first and the last rank of the window among so many candidates; 1 is the nearest."""

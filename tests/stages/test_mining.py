@@ -5,10 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cirgen.cosine import COLUMN_BLOCK, cosines, has_vector, on_grid, paired_cosines
-from cirgen.stages.mining import Histogram, at_ranks, distinct_draws, nearest, only, rank_of
+from cirgen.stages.mining import Histogram, Pool, distinct_draws
 
 seeds = st.integers(0, 2**32 - 1)
-similarities = st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.25, 0.5, 1.0]), min_size=1, max_size=30).map(np.asarray)
 
 
 def unit_vectors(seed: int, count: int, size: int = 24) -> np.ndarray:
@@ -46,18 +45,26 @@ def test_rows_without_an_embedding_are_known() -> None:
     assert has_vector(np.asarray([[0, 1], [0, 0], [np.nan, 1]], dtype=np.float32)).tolist() == [True, False, False]
 
 
-@given(similarities)
-def test_ranks_are_those_of_a_stable_sort(values: np.ndarray) -> None:
-    order = np.argsort(-values, kind="stable")
-    assert at_ranks(values, np.arange(1, len(values) + 1)).tolist() == order.tolist()
-    assert [rank_of(values, int(place)) for place in order] == list(range(1, len(values) + 1))
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=20))
+def test_a_group_is_everybody_in_it(groups: list[int]) -> None:
+    numbers = np.asarray(groups)
+    pool = Pool("train", np.arange(len(groups)), numbers, np.zeros(len(groups), dtype=np.int64))
+    for place, group in enumerate(groups):
+        assert pool.same_group(place).tolist() == np.flatnonzero(numbers == group).tolist()
 
 
-@given(similarities, st.integers(0, 40), seeds)
-def test_the_nearest_are_the_first_allowed_ones_of_a_stable_sort(values: np.ndarray, count: int, seed: int) -> None:
-    allowed = np.random.default_rng(seed).random(len(values)) < 0.5
-    expected = [place for place in np.argsort(-values, kind="stable") if allowed[place]][:count]
-    assert nearest(only(values, allowed), count).tolist() == expected
+def test_an_unknown_category_is_nobodys() -> None:
+    pool = Pool("train", np.arange(4), np.arange(4), np.asarray([0, -1, 0, -1]))
+    assert pool.same_category(0).tolist() == [True, False, True, False]
+    assert not pool.same_category(1).any()
+
+
+@given(st.integers(0, 5_000), st.integers(1, 10**6), st.integers(1, 3_000))
+def test_blocks_hold_each_reference_once_and_keep_to_their_budget(count: int, budget: int, members: int) -> None:
+    nobody = np.zeros(members, dtype=np.int64)
+    blocks = list(Pool("train", nobody, nobody, nobody).blocks(count, budget))
+    assert [place for block in blocks for place in block] == list(range(count))
+    assert all(len(block) == 1 or len(block) * members * 4 <= budget for block in blocks)
 
 
 @given(st.integers(0, 50), st.integers(0, 10), st.text(max_size=5))
