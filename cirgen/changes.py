@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cirgen.errors import UserError
+from cirgen.keys import MODEL_LEFT_OUT
 from cirgen.publish.origins import prompts
 from cirgen.recipe import Recipe
 from cirgen.run_folder import Run
@@ -34,7 +35,7 @@ CONSEQUENCES: Mapping[str, str] = {
 }
 """Section or field of the recipe to what a change in it runs again; what has a row is never generated twice."""
 
-NOTHING_BUT_SPEED = frozenset({"batch_size", "device"})
+NOTHING_BUT_SPEED = frozenset(MODEL_LEFT_OUT) - {"model", "revision"}
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Change:
     def consequence(self) -> str:
         """Return what runs again because of it."""
         section, _, field = self.path.partition(".")
-        if field in NOTHING_BUT_SPEED:
+        if any(field == name or field.startswith(f"{name}.") for name in NOTHING_BUT_SPEED):
             return "nothing"
         return CONSEQUENCES.get(self.path) or CONSEQUENCES.get(section, "everything")
 

@@ -7,5 +7,9 @@ class UserError(Exception):
     """A problem the user can mend: one sentence that says what is wrong and names the fix; shown without traceback."""
 
 
+class LimitReachedError(UserError):
+    """A cap on cost or time was reached: words that tell which, to be told with how to go on."""
+
+
 class NothingAcceptedError(UserError):
     """A run came to its end and no triplet passed its filters."""

@@ -10,28 +10,67 @@ from typing import Any
 KEY_SCHEME = 1
 """Raise when the meaning of a key changes: every row is then generated again."""
 
+MODEL_LEFT_OUT: Mapping[str, str] = {
+    "model": "the content hash stands for it: of local files, so that the same weights at another path are the same "
+    "model; of hub id and commit; of a served model's name, its revision as the recipe tells it, and the hub id that "
+    "the server's list of models gives as its root",
+    "revision": "as model",
+    "batch_size": "changes speed alone: greedy fp32 texts do not depend on their batch companions",
+    "device": "changes speed alone",
+    "price": "changes what is counted, no answer",
+    "server.base_url": "where a model is served changes no answer of it",
+    "server.api_key_env": "who asks changes no answer",
+    "server.concurrency": "changes speed alone",
+    "server.requests_per_minute": "changes speed alone",
+    "server.tokens_per_minute": "changes speed alone",
+    "server.timeout": "decides whether there is an answer, not which",
+    "server.retries": "as server.timeout",
+    "server.backoff": "as server.timeout",
+    "server.limit_name": "another name of the longest answer, which is a part of the sampling",
+    "server.send_seed": "a sampled answer is one draw, with the seed sent or without",
+    "engine.tensor_parallel_size": "how work is split over devices is as batch_size",
+    "engine.pipeline_parallel_size": "as engine.tensor_parallel_size",
+    "engine.data_parallel_size": "as engine.tensor_parallel_size",
+    "engine.enable_expert_parallel": "as engine.tensor_parallel_size",
+    "engine.mm_encoder_tp_mode": "as engine.tensor_parallel_size",
+    "engine.distributed_executor_backend": "as engine.tensor_parallel_size",
+    "engine.gpu_memory_utilization": "room for caches changes speed alone",
+    "engine.kv_cache_memory_bytes": "as engine.gpu_memory_utilization",
+    "engine.cpu_offload_gb": "where weights lie changes speed alone",
+    "engine.swap_space": "as engine.gpu_memory_utilization",
+    "engine.block_size": "as engine.gpu_memory_utilization",
+    "engine.max_num_seqs": "as batch_size",
+    "engine.max_num_batched_tokens": "as batch_size",
+    "engine.enable_chunked_prefill": "as batch_size",
+    "engine.enable_prefix_caching": "a cached prefix is the same prefix",
+    "engine.mm_processor_cache_gb": "a cached picture is the same picture",
+    "engine.mm_processor_cache_type": "as engine.mm_processor_cache_gb",
+    "engine.enforce_eager": "changes speed alone, but for the last bits of bf16",
+    "engine.download_dir": "where weights lie changes no answer",
+    "engine.load_format": "how weights are read changes no answer",
+    "engine.disable_log_stats": "changes what is told, no answer",
+}
+"""Fields of a generative model that enter neither a row key nor the recipe hash, each with its reason.
+
+What else stands under `engine` and `server.extra_body` enters both: an option that nobody listed here may change an
+answer.
+"""
+
 LEFT_OUT: Mapping[str, str] = {
     "name": "a label of the run; it reaches no prompt",
-    "mllm.model": "the content hash of the files stands for it: the same weights at another path are the same model",
-    "mllm.revision": "as mllm.model",
-    "mllm.batch_size": "changes speed alone: greedy fp32 texts do not depend on their batch companions",
-    "mllm.device": "changes speed alone",
-    "llm.model": "as mllm.model",
-    "llm.revision": "as mllm.model",
-    "llm.batch_size": "as mllm.batch_size",
-    "llm.device": "changes speed alone",
-    "encoder.model": "as mllm.model",
-    "encoder.revision": "as mllm.model",
+    **{
+        f"{role}.{field}": reason
+        for role in ("mllm", "llm", "filter.model")
+        for field, reason in MODEL_LEFT_OUT.items()
+    },
+    "encoder.model": "the content hash of the files stands for it",
+    "encoder.revision": "as encoder.model",
     "encoder.device": "changes speed alone",
-    "filter.model.model": "as mllm.model",
-    "filter.model.revision": "as mllm.model",
-    "filter.model.batch_size": "as mllm.batch_size",
-    "filter.model.device": "changes speed alone",
-    "filter.encoders.model": "as mllm.model",
-    "filter.encoders.revision": "as mllm.model",
+    "filter.encoders.model": "as encoder.model",
+    "filter.encoders.revision": "as encoder.model",
     "filter.encoders.device": "changes speed alone",
-    "filter.classifier.model": "as mllm.model",
-    "filter.classifier.revision": "as mllm.model",
+    "filter.classifier.model": "as encoder.model",
+    "filter.classifier.revision": "as encoder.model",
     "filter.classifier.device": "changes speed alone",
     "filter.*.words": "the content hash of the word list stands for it (filters.files)",
     "filter.*.against": "the content hash of the pictures or lists stands for it (filters.files)",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from cirgen.settings import Name, Settings
+from cirgen.settings import Name, Options, Settings
 
 Temperature = Annotated[float, Field(ge=0, le=10)]
 
@@ -35,13 +36,62 @@ class Regenerate(Settings):
     """Asks for them in other words; null keeps the prompt of the text that was rejected."""
 
 
+class Price(Settings):
+    """What a million tokens cost, in your currency."""
+
+    prompt: float = Field(0.0, ge=0, le=1e9)
+    output: float = Field(0.0, ge=0, le=1e9)
+
+
+class Server(Settings):
+    """How an OpenAI-compatible server is asked; nothing but `extra_body` and `image_format` can change an answer."""
+
+    base_url: str = Field("http://localhost:8000/v1", pattern=r"^https?://\S+$")
+    """Up to and with the version: `vllm serve` and `transformers serve` listen where the default says."""
+    api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """Name of the environment variable that holds the key; the key itself stands in no file."""
+    concurrency: int = Field(32, ge=1, le=1_000)
+    """Requests in flight at most."""
+    requests_per_minute: float | None = Field(None, ge=0.01, le=1e9)
+    tokens_per_minute: float | None = Field(None, ge=0.01, le=1e9)
+    """Of prompts and answers together."""
+    timeout: float = Field(600.0, gt=0, le=86_400)
+    """Seconds until an answer must be there."""
+    retries: int = Field(6, ge=0, le=100)
+    """Further tries of a request that got no answer."""
+    backoff: float = Field(1.0, ge=0, le=60)
+    """Longest wait before the second try, in seconds; it doubles with each, to 60, unless the server names a time."""
+    image_format: Literal["png", "jpeg"] = "png"
+    """How pictures travel: without loss, or in a tenth of the bytes."""
+    limit_name: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """What the server calls the longest answer; OpenAI's newer models know the second name alone."""
+    send_seed: bool = True
+    """Send sampled requests with a seed of their own; some servers refuse the field."""
+    extra_body: Options = Field(default_factory=dict, validate_default=True)
+    """Further fields of every request, such as `{chat_template_kwargs: {enable_thinking: false}}`."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _no_secret(cls, url: str) -> str:
+        if urlsplit(url).username is not None:
+            raise ValueError("holds a name or a password, which recipes are saved with; name a key as api_key_env")
+        return url
+
+
 class Model(Settings):
     """A generative model and who runs it."""
 
     model: Name
-    """Hub id, local folder, or `cirgen:mllm`."""
+    """Hub id, local folder, or `cirgen:mllm`; for a server, the name that it serves the model under."""
     revision: str | None = None
-    backend: Literal["transformers"] = "transformers"
+    """On the Hub; for a server, whatever you call this state of the model: another revision is another model."""
+    backend: Literal["transformers", "vllm", "openai"] = "transformers"
+    """`openai` is any server that speaks OpenAI's chat completions: vLLM, SGLang, `transformers serve`, hosted."""
+    engine: Options = Field(default_factory=dict, validate_default=True)
+    """Options of vLLM's constructor (`EngineArgs`), such as `{gpu_memory_utilization: 0.8}`."""
+    server: Server = Server()
+    price: Price | None = None
+    """Counts what a run costs, for `--max-cost`, `preview` and `status`."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """`auto` is bfloat16 on a GPU and float32 on a CPU."""
     quantization: Literal["none", "8bit", "4bit"] = "none"
@@ -49,6 +99,11 @@ class Model(Settings):
     """Larger images are scaled down to so many pixels before the processor sees them (1,280 patches of 28 x 28)."""
     batch_size: int = Field(32, ge=1, le=16_384)
     device: str = "auto"
+
+    def of_any_speed(self) -> Model:
+        """Return the settings without those of speed and cost: models that are equal so share their weights."""
+        left_out = ("price",)
+        return self.model_copy(update={"batch_size": 1, **dict.fromkeys(left_out)})
 
 
 class Classifier(Settings):

@@ -59,16 +59,29 @@ class Models:
         if wanted is None:
             return None
         if wanted not in self._backends:
-            from cirgen.backends.transformers import TransformersBackend
-
-            self._backends[wanted] = TransformersBackend(wanted, self._weights(wanted))
+            self._backends[wanted] = self._made(wanted)
+            self._backends[wanted].price = wanted.price
         return self._backends[wanted]
+
+    def _made(self, wanted: Model) -> Backend:
+        """Return a backend of the kind that a recipe asks for."""
+        if wanted.backend == "openai":
+            from cirgen.backends.server import ServerBackend
+
+            return ServerBackend(wanted)
+        if wanted.backend == "vllm":
+            from cirgen.backends.vllm import VllmBackend
+
+            return VllmBackend(wanted)
+        from cirgen.backends.transformers import TransformersBackend
+
+        return TransformersBackend(wanted, self._weights(wanted))
 
     def _weights(self, wanted: Model) -> LoadedModel:
         """Return the model's weights, which one that differs in speed alone shares."""
         from cirgen.backends.loaded_model import LoadedModel
 
-        of_any_speed = wanted.model_copy(update={"batch_size": 1})
+        of_any_speed = wanted.of_any_speed()
         if of_any_speed not in self._loaded:
             self._loaded[of_any_speed] = LoadedModel(of_any_speed)
         return self._loaded[of_any_speed]
@@ -98,6 +111,18 @@ class Models:
 
             self._encoders[settings] = TransformersEncoder(settings)
         return self._encoders[settings]
+
+    def check_filters(self) -> None:
+        """Make sure, before anything is generated, that every filter that asks for beliefs will get them.
+
+        Raises:
+            UserError: a model does not tell its probabilities.
+        """
+        for settings in self._recipe.filter:
+            part = FILTERS.build(settings)
+            backend = self.backend(part.model()) if part.chooses else None
+            if backend is not None:
+                backend.check_choose()
 
     def tasks(self) -> dict[str, Backend]:
         """Return who runs which task."""

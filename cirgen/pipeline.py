@@ -57,6 +57,7 @@ def run_pipeline(run: Run) -> Outcome:
     note_recipe(run, models)
     save_recipe(run.folder, run.recipe)  # a start that finds no models changes nothing of what the folder remembers
     run.remove_leftovers()
+    models.check_filters()
     _compact(run)
     clock = _Clock(run)
     with clock.stage("ingest"):
@@ -158,6 +159,7 @@ class _Clock:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
+        self._run.spending.stop_if_reached()
         start = time.monotonic()
         try:
             yield

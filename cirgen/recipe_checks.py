@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from cirgen.backends.client import key_of
 from cirgen.errors import UserError
 from cirgen.filters.base import AskedPrompt, FilterSettings
 from cirgen.filters.labels import read_labels
 from cirgen.filters.registry import FILTERS
 from cirgen.filters.threshold import FIT_SUFFIX, BoundedSettings
 from cirgen.model_files import TOKENIZER_FILES, local_model_folder
-from cirgen.model_settings import Classifier
+from cirgen.model_settings import Classifier, Model
 from cirgen.prompts import Prompt, load_prompt
 from cirgen.recipe import Recipe
 from cirgen.recipe_errors import RecipeErrors
@@ -151,6 +152,13 @@ def _filters(recipe: Recipe) -> Problems:
                 yield ("filter", index, setting), message
         if part.asks and part.model() is None and recipe.mllm is None:
             yield ("filter", index), f"{name} asks a model; add a section mllm, or give the filter a model"
+        model = part.model() or recipe.mllm
+        if part.reads_texts and model is not None and model.backend == "openai":
+            yield (
+                ("filter", index),
+                f"{name} reads how probable a given text is, which chat servers do not tell; "
+                "give it a model with backend transformers or vllm",
+            )
         if "hard_negatives" in part.depends_on and recipe.pair.hard_negatives < part.needs_negatives:
             yield (
                 ("filter", index),
@@ -176,14 +184,38 @@ def _unfit(asked: AskedPrompt) -> Iterator[str]:
 
 
 def models(recipe: Recipe) -> dict[str, str]:
-    """Return the models that a recipe names, by section."""
-    sections = {"mllm": recipe.mllm, "llm": recipe.llm, "encoder": recipe.encoder}
-    return {name: settings.model for name, settings in sections.items() if settings is not None}
+    """Return the models that a recipe names and this machine runs, by section."""
+    generative = {name: model.model for name, model in _generative(recipe) if model.backend != "openai"}
+    return {**generative, "encoder": recipe.encoder.model}
+
+
+def served(recipe: Recipe) -> dict[str, str]:
+    """Return the models that a recipe names and a server runs, by section."""
+    return {name: model.model for name, model in _generative(recipe) if model.backend == "openai"}
+
+
+def _generative(recipe: Recipe) -> Iterator[tuple[str, Model]]:
+    for name, model in (("mllm", recipe.mllm), ("llm", recipe.llm)):
+        if model is not None:
+            yield name, model
 
 
 def _models(recipe: Recipe) -> Problems:
     for section, model in models(recipe).items():
         yield from _complaint((section, "model"), partial(local_model_folder, model))
+    for section, model_settings in _generative(recipe):
+        yield from _engine((section,), model_settings)
+
+
+def _engine(place: Path, model: Model) -> Problems:
+    """Tell what keeps an engine from running a model on this machine."""
+    if model.backend == "openai":
+        yield from _complaint((*place, "server", "api_key_env"), partial(key_of, model.server))
+    elif model.backend == "vllm" and model.quantization != "none":
+        yield (
+            (*place, "quantization"),
+            "is how transformers loads a model; for vLLM write engine: {quantization: ...}, as it calls the kinds",
+        )
 
 
 def _images(recipe: Recipe, prompts: dict[Path, Prompt]) -> Problems:
@@ -198,6 +230,9 @@ def _images(recipe: Recipe, prompts: dict[Path, Prompt]) -> Problems:
 def _filter_files(recipe: Recipe) -> Problems:
     for index, settings in enumerate(recipe.filter):
         yield from _complaint(("filter", index), settings.check_files)
+        asked = FILTERS.build(settings).model()
+        if asked is not None:
+            yield from _engine(("filter", index, "model"), asked)
         for field, model in _own_models(settings):
             yield from _complaint(("filter", index, *field), partial(local_model_folder, model))
         classifier: Classifier | None = getattr(settings, "classifier", None)
@@ -210,7 +245,7 @@ def _own_models(settings: FilterSettings) -> Iterator[tuple[Path, str]]:
     """Yield the models that a filter brings, by their place in its settings."""
     part = FILTERS.build(settings)
     model = part.model()
-    if model is not None:
+    if model is not None and model.backend != "openai":
         yield ("model", "model"), model.model
     yield from ((("encoders", place, "model"), one.model) for place, one in enumerate(part.encoders()))
 

@@ -19,6 +19,7 @@ from cirgen.prompts import Prompt, check_lock, load_prompt
 from cirgen.recipe import Recipe
 from cirgen.scratch import remove_leftover_folders, scratch_folder
 from cirgen.shards import TEMPORARY_SUFFIX, write_text
+from cirgen.spending import Spending, Usage, added
 from cirgen.store import Store
 
 PROMPT_LOCK = "prompt_lock"
@@ -63,7 +64,13 @@ class Run:
     """First so many images of the source."""
     retry: tuple[str, ...] = ()
     """Statuses that run again this time."""
+    spending: Spending = field(default_factory=Spending)
+    """Of this call."""
     _prompts: dict[str, Prompt] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Keep what is spent in the run's facts."""
+        self.spending.save = self._add_usage
 
     def prompt(self, reference: str) -> Prompt:
         """Return a prompt of the recipe; a file is read once, so that what is edited meanwhile mixes no words.
@@ -183,6 +190,10 @@ class Run:
             return {**known, "seconds": {**spent, stage: round(spent.get(stage, 0.0) + seconds, 3)}}
 
         self._change_facts(added)
+
+    def _add_usage(self, spent: Mapping[str, Usage]) -> None:
+        """Add to what models were asked over all runs of this folder."""
+        self._change_facts(lambda known: {**known, "usage": added(known.get("usage", {}), spent)})
 
     def _change_facts(self, change: Callable[[Facts], Facts]) -> None:
         """Read, change and write the facts, with every other process that would kept waiting."""

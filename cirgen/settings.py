@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 Cosine = Annotated[float, Field(ge=-1, le=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Name = Annotated[str, Field(min_length=1)]
 """Of a file, a folder, a model or a dataset."""
+
+
+class PassedOn(dict[str, Any]):
+    """Options that go to somebody else as they are; those of like content are equal and hash alike."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(json.dumps(self, sort_keys=True))
+
+
+def _plain(options: dict[str, Any]) -> PassedOn:
+    try:
+        json.dumps(options, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"can be no JSON ({error}); write plain texts, numbers, lists and mappings") from error
+    return PassedOn(options)
+
+
+Options = Annotated[dict[str, Any], AfterValidator(_plain)]
 
 
 class Settings(BaseModel):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from PIL import Image
 
+from cirgen.model_settings import Price
 from cirgen.schemas import Status
 
 
@@ -38,6 +39,8 @@ class Identity:
     dtype: str
     quantization: str
     max_pixels: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Of the engine, as far as they can change an answer."""
 
     def key_part(self) -> Mapping[str, Any]:
         """Return what enters a row key."""
@@ -47,6 +50,7 @@ class Identity:
             "dtype": self.dtype,
             "quantization": self.quantization,
             "max_pixels": self.max_pixels,
+            **({"options": dict(self.options)} if self.options else {}),
         }
 
 
@@ -89,6 +93,9 @@ class Choice:
     """One for each option, in their order, sum 1; empty on failure."""
     mass: float
     """Probability that the answer begins as any of them, 0 to 1: near 0 the model does not follow the prompt."""
+    prompt_tokens: int = 0
+    """As far as whoever runs the model counts them."""
+    output_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,6 +115,15 @@ class Backend(ABC):
     """Runs one model."""
 
     identity: Identity
+    price: Price | None = None
+    """Of its tokens."""
+
+    def check_choose(self) -> None:  # noqa: B027
+        """Make sure, before a run begins, that `choose` will find what it reads.
+
+        Raises:
+            UserError: whoever runs the model does not tell probabilities.
+        """
 
     @abstractmethod
     def generate(self, requests: Iterable[Request], images: ImageReader) -> Iterator[Result]:

@@ -34,11 +34,12 @@ def option_tokens(tokenizer: Any, options: Sequence[str]) -> list[list[int]]:
 
 
 def _beginnings(tokenizer: Any, option: str) -> set[int]:
-    found = (_first(tokenizer, spelling) for spelling in _spellings(option))
+    found = (_first(tokenizer, spelling) for spelling in spellings(option))
     return {token for token in found if token is not None}
 
 
-def _spellings(option: str) -> list[str]:
+def spellings(option: str) -> list[str]:
+    """Return an answer as a model may begin it."""
     if len(option) == 1:  # a letter: "a" is a word of its own
         return [option, f" {option}", f"\n{option}"]
     cased = (option, option.lower(), option.upper(), option.capitalize())

@@ -12,6 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from cirgen.errors import LimitReachedError
+from cirgen.spending import Spending
+
+GRACE_SECONDS = 60.0
+"""For the answers that are on their way when the time is over: they are paid for."""
 AGAIN_SECONDS = 5.0
 """Time to save what there is, before the interrupt counts as lost and comes again."""
 
@@ -40,3 +45,31 @@ def insistent(seconds: float = AGAIN_SECONDS) -> Iterator[None]:
     finally:
         left.set()
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def stopping_in_time(spending: Spending, again_seconds: float = AGAIN_SECONDS) -> Iterator[None]:
+    """Stop whatever runs when the time is over; outside the main thread, leave that to whoever asks `spending`.
+
+    Stages that ask models end by themselves then, once the answers on their way are there; the others know no time.
+
+    Raises:
+        LimitReachedError: the time is over.
+    """
+    left = spending.seconds_left
+    if left is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if spending.overdue(GRACE_SECONDS if spending.in_flight else 0.0):
+            raise LimitReachedError(spending.reached())
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, max(left, 1e-3), again_seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

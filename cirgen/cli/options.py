@@ -16,6 +16,11 @@ SetOption = Annotated[
     typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a field of the recipe; may be given again."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print figures as JSON.")]
+MaxCostOption = Annotated[
+    float | None,
+    typer.Option(min=0.0, help="Stop before this call spends more, by the prices that the recipe gives its models."),
+]
+MaxHoursOption = Annotated[float | None, typer.Option(min=0.0, help="Stop when this call has run so long.")]
 FlushRowsOption = Annotated[int, typer.Option(min=1, help="Commit when so many rows wait: a kill loses no more.")]
 FlushSecondsOption = Annotated[float, typer.Option(min=0.0, help="Commit when a row has waited so many seconds.")]
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from cirgen.cli.interrupts import insistent
-from cirgen.errors import UserError
+from cirgen.cli.interrupts import insistent, stopping_in_time
+from cirgen.errors import LimitReachedError, UserError
 
 if TYPE_CHECKING:
     from cirgen.changes import Change
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 RUNS = Path("runs")
 """Where runs go unless --output says otherwise."""
 INTERRUPTED = 130
+CAPPED = 3
+"""Exit code of a run that stopped at its cap on cost or time."""
 
 
 def store_of(folder: Path, **flush: float) -> Store:
@@ -81,14 +83,15 @@ def work(run: Run, join: bool = False) -> Outcome:
 
     Raises:
         UserError: anything the user can mend.
-        typer.Exit: Ctrl-C; what was done is committed, and the command that goes on is on standard error.
+        typer.Exit: Ctrl-C, or a cap on cost or time; what was done is committed, and the command that goes on is on
+            standard error.
     """
     from cirgen.changes import enter
     from cirgen.cli.quiet import quieten_transformers
     from cirgen.lock import hold
     from cirgen.pipeline import run_pipeline
 
-    with stopping_cleanly(run), hold(run.folder, join):
+    with stopping_cleanly(run), stopping_in_time(run.spending), hold(run.folder, join):
         quieten_transformers()
         announce(enter(run))
         return run_pipeline(run)
@@ -96,21 +99,28 @@ def work(run: Run, join: bool = False) -> Outcome:
 
 @contextmanager
 def stopping_cleanly(run: Run) -> Iterator[None]:
-    """On Ctrl-C say what is saved and how to go on, and leave with 130."""
+    """On Ctrl-C, or at a cap, say what is saved and how to go on, and leave with 130 or 3."""
     with told_how_to_go_on(lambda: any(run.store.shards(stage) for stage in run.store.stages())):
         yield
 
 
 @contextmanager
 def told_how_to_go_on(begun: Callable[[], bool]) -> Iterator[None]:
-    """On Ctrl-C say whether something is saved, and the command that goes on, and leave with 130."""
+    """On Ctrl-C, or at a cap, say whether something is saved, and the command that goes on; leave with 130 or 3."""
     try:
         with insistent():
             yield
     except KeyboardInterrupt as error:
-        done = "everything done so far is saved. To go on" if begun() else "nothing was done yet. To begin again"
-        typer.echo(f"\nStopped; {done}: {this_command()}", err=True)
+        typer.echo(f"\nStopped; {_how_to_go_on(begun())}", err=True)
         raise typer.Exit(INTERRUPTED) from error
+    except LimitReachedError as error:
+        typer.echo(f"\nStopped: {error}; {_how_to_go_on(begun())}", err=True)
+        raise typer.Exit(CAPPED) from error
+
+
+def _how_to_go_on(begun: bool) -> str:
+    done = "everything done so far is saved. To go on" if begun else "nothing was done yet. To begin again"
+    return f"{done}: {this_command()}"
 
 
 def this_command() -> str:

@@ -40,17 +40,19 @@ def validate(
 def _extent(recipe: Recipe, files: bool) -> dict[str, list[str]]:
     """Return what was looked at beyond the recipe itself, and what was not."""
     from cirgen.model_files import local_model_folder
-    from cirgen.recipe_checks import models
+    from cirgen.recipe_checks import models, served
 
     named = models(recipe)
+    asked = [f"{section} {model}" for section, model in served(recipe).items()]
     pictures = recipe.images.model_dump()
     images = f"images {pictures.get('path') or pictures.get('root') or pictures['kind']}"
     if not files:
-        return {"not looked at": [images, *(f"{section} {model}" for section, model in named.items())]}
+        return {"not looked at": [images, *(f"{section} {model}" for section, model in named.items()), *asked]}
     local = [section for section, model in named.items() if local_model_folder(model)]
     return {
         "looked at": [images, *(f"{section} {named[section]}" for section in local)],
         "not looked up on the Hub, where a run will fetch it": [
             f"{section} {model}" for section, model in named.items() if section not in local
         ],
+        "not asked of its server, which a run will ask": asked,
     }

@@ -81,6 +81,10 @@ class Filter(ABC):
     """True where a score depends on all pictures of the run: with other pictures it is measured again."""
     asks: ClassVar[bool] = False
     """True where `score` asks a generative model."""
+    chooses: ClassVar[bool] = False
+    """True where it asks for the model's belief among a few answers (`Asker.choose`)."""
+    reads_texts: ClassVar[bool] = False
+    """True where it asks how probable the model holds given texts (`Asker.read`)."""
     observes: bool = False
     """True where `score` reads, as column `observed`, what the model answered to `question`."""
     observed_tokens: int = 0

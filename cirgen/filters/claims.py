@@ -63,6 +63,7 @@ class ClaimCheck(AskingFilter):
 
     Settings = ClaimsSettings
     settings: ClaimsSettings
+    chooses = True
     observes = True
     wanted: ClassVar[Mapping[str, Wanted]] = {
         "split": Wanted("split", frozenset({"text"})),

@@ -40,6 +40,7 @@ class Judge(AskingFilter):
 
     Settings = JudgeSettings
     settings: JudgeSettings
+    chooses = True
     bounds = (Bound("min_yes", "yes", "judged wrong", least=True),)
     score_notes: ClassVar[Mapping[str, ScoreNote]] = {
         "yes": ScoreNote(

@@ -54,6 +54,7 @@ class TextLikelihood(AskingFilter):
 
     Settings = LikelihoodSettings
     settings: LikelihoodSettings
+    reads_texts = True
     wanted: ClassVar[Mapping[str, Wanted]] = {"prompt": Wanted("change", frozenset({"intent", "examples"}))}
     version = 3
     depends_on = ("hard_negatives",)

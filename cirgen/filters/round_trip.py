@@ -56,6 +56,7 @@ class RoundTrip(AskingFilter):
 
     Settings = RoundTripSettings
     settings: RoundTripSettings
+    chooses = True
     wanted: ClassVar[Mapping[str, Wanted]] = {"prompt": Wanted("pick", frozenset({"text"}))}
     depends_on = ("hard_negatives",)
     needs_negatives = 2

@@ -45,6 +45,7 @@ class RunAsker:
     def __init__(self, run: Run, backend: Backend, images: ImageReader, tokens: int) -> None:
         self._run = run
         self._backend = backend
+        self._metered = run.spending.metered(backend)
         self._images = images
         self._sampling = Sampling(max_new_tokens=tokens) if tokens else Sampling()  # greedy: no matter of taste
         self._writes = backend.identity.key_part()
@@ -85,7 +86,7 @@ class RunAsker:
         requests = [_request(place, question) for place, question in enumerate(questions)]
         found = {
             choice.request.key: Belief(choice.status, choice.error, choice.shares, choice.mass)
-            for choice in self._backend.choose(requests, options, self._images)
+            for choice in self._metered.choose(requests, options, self._images)
         }
         return [found[request.key] for request in requests]
 
@@ -94,7 +95,7 @@ class RunAsker:
         requests = [(_request(place, question), text) for place, (question, text) in enumerate(answers)]
         found = {
             read.request.key: Reading(read.status, read.error, read.log_likelihood, read.tokens)
-            for read in self._backend.likelihood(requests, self._images)
+            for read in self._metered.likelihood(requests, self._images)
         }
         return [found[request.key] for request, _ in requests]
 

@@ -64,7 +64,7 @@ class Generation:
             requests = (self._request(row) for row in self._missing(prompt, retry, last_attempt))
             with self._run.store.writer(self._stage) as writer, self._run.progress.step(label, total) as step:
                 ok = 0
-                for done, result in enumerate(backend.generate(requests, images), 1):
+                for done, result in enumerate(self._run.spending.metered(backend).generate(requests, images), 1):
                     writer.write(self._row(result, prompt, backend))
                     ok += result.status == "ok"
                     step.advance(1, ok=f"{ok / done:.0%}")
