@@ -98,11 +98,21 @@ class Model(Settings):
     max_pixels: int = Field(1_003_520, ge=784, le=1_000_000_000)
     """Larger images are scaled down to so many pixels before the processor sees them (1,280 patches of 28 x 28)."""
     batch_size: int = Field(32, ge=1, le=16_384)
+    """Rows that are answered together at most."""
+    batch_tokens: int | None = Field(None, ge=64, le=100_000_000)
+    """Tokens of a batch at most: prompts, images, padding and new tokens; null for no limit but `batch_size`."""
     device: str = "auto"
+    """`auto` is every GPU that is visible, a process for each, or the CPU."""
+    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = "auto"
+    """`auto` is flash attention where it is installed and the number format allows it, else what transformers takes."""
+    workers: int | None = Field(None, ge=0, le=256)
+    """Processes that open pictures ahead of the model; 0 for threads; null for up to eight on a GPU, threads on a CPU."""
+    peak_tflops: float | None = Field(None, gt=0)
+    """What the device can do at most, in 10^12 operations a second: 989 for an H100 in bfloat16. Tells utilisation."""
 
     def of_any_speed(self) -> Model:
         """Return the settings without those of speed and cost: models that are equal so share their weights."""
-        left_out = ("price",)
+        left_out = ("batch_tokens", "workers", "peak_tflops", "price")
         return self.model_copy(update={"batch_size": 1, **dict.fromkeys(left_out)})
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from cirgen.backends.base import Choice, ImageReader, Request
-from cirgen.backends.loaded_model import LoadedModel, Tensors
+from cirgen.backends.ahead import Ahead
+from cirgen.backends.base import Choice, Request
+from cirgen.backends.encoding import Tensors, Unreadable
+from cirgen.backends.loaded_model import LoadedModel
 from cirgen.backends.options import option_tokens, padded, shares
-from cirgen.backends.passes import Encoded, Failed, answered, encoded
+from cirgen.backends.passes import AHEAD, Encoded, Failed, answered
 
 LENGTH_STEP = 32
 """Prompts are padded to a multiple of so many tokens."""
@@ -22,22 +24,19 @@ class Chooser:
         self._loaded = loaded
         self._tokens = option_tokens(loaded.processor.tokenizer, options)
 
-    def run(self, requests: Iterable[Request], images: ImageReader) -> Iterator[Choice]:
+    def run(self, requests: Iterable[Request], ahead: Ahead) -> Iterator[Choice]:
         """Yield one choice per request."""
-        for found in answered(self._encoded(requests, images), self._beliefs, self._loaded.free_memory):
+        for found in answered(self._encoded(requests, ahead), self._beliefs, self._loaded.free_memory):
             if isinstance(found, Failed):
                 yield Choice(found.asked, found.status, found.error, (), 0.0)
             else:
                 request, (belief, mass) = found
                 yield Choice(request, "ok", "", belief, mass)
 
-    def _encoded(
-        self, requests: Iterable[Request], images: ImageReader
-    ) -> Iterator[Encoded[Request] | Failed[Request]]:
-        for request in requests:
-            inputs = encoded(self._loaded, request, images, request)
-            if isinstance(inputs, Failed):
-                yield inputs
+    def _encoded(self, requests: Iterable[Request], ahead: Ahead) -> Iterator[Encoded[Request] | Failed[Request]]:
+        for request, inputs in ahead.read(requests, lambda request: request, AHEAD):
+            if isinstance(inputs, Unreadable):
+                yield Failed(request, *inputs)
                 continue
             length = -(-inputs["input_ids"].shape[1] // LENGTH_STEP) * LENGTH_STEP
             yield Encoded(request, padded(inputs, length, self._loaded.pad_token))

@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 import torch
 
-from cirgen.backends.base import ImageReader, Likelihood, Request
-from cirgen.backends.loaded_model import LoadedModel, Tensors
-from cirgen.backends.passes import Encoded, Failed, answered, encoded
+from cirgen.backends.ahead import Ahead
+from cirgen.backends.base import Likelihood, Request
+from cirgen.backends.encoding import Tensors, Unreadable
+from cirgen.backends.loaded_model import LoadedModel
+from cirgen.backends.passes import AHEAD, Encoded, Failed, answered
 
 LENGTH_STEP = 16
 """Answers are padded to a multiple of so many tokens."""
@@ -35,9 +37,9 @@ class Reader:
     def __init__(self, loaded: LoadedModel) -> None:
         self._loaded = loaded
 
-    def run(self, requests: Iterable[tuple[Request, str]], images: ImageReader) -> Iterator[Likelihood]:
+    def run(self, requests: Iterable[tuple[Request, str]], ahead: Ahead) -> Iterator[Likelihood]:
         """Yield one likelihood per request and text."""
-        for found in answered(self._encoded(requests, images), self._read, self._loaded.free_memory):
+        for found in answered(self._encoded(requests, ahead), self._read, self._loaded.free_memory):
             if isinstance(found, Failed):
                 yield Likelihood(found.asked.request, found.status, found.error, 0.0, 0)
             else:
@@ -45,14 +47,16 @@ class Reader:
                 yield Likelihood(asked.request, "ok", "", value, asked.tokens)
 
     def _encoded(
-        self, requests: Iterable[tuple[Request, str]], images: ImageReader
+        self, requests: Iterable[tuple[Request, str]], ahead: Ahead
     ) -> Iterator[Encoded[_Asked] | Failed[_Asked]]:
         tokenizer = self._loaded.processor.tokenizer
-        for request, text in requests:
+        for (request, text), inputs in ahead.read(requests, lambda pair: pair[0], AHEAD):
             answer = tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
             asked = _Asked(request, len(answer) + 1)
-            inputs = encoded(self._loaded, request, images, asked)
-            yield inputs if isinstance(inputs, Failed) else Encoded(asked, self._with_answer(inputs, answer))
+            if isinstance(inputs, Unreadable):
+                yield Failed(asked, *inputs)
+            else:
+                yield Encoded(asked, self._with_answer(inputs, answer))
 
     def _with_answer(self, inputs: Tensors, answer: list[int]) -> Tensors:
         """Append an answer to the question, filled up on the right."""

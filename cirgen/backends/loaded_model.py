@@ -4,20 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from importlib.util import find_spec
 from typing import Any
 
 import torch
 from PIL import Image
-from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig
+from transformers import AutoModelForImageTextToText, GenerationConfig
 
 from cirgen.backends.base import Identity, ImageReader, Request
-from cirgen.backends.conversation import conversation
+from cirgen.backends.encoding import Encoder, Tensors, fit
 from cirgen.devices import dtype_of, pick_device, pick_dtype
 from cirgen.errors import UserError
 from cirgen.model_files import ModelFiles, find_model
 from cirgen.model_settings import Model
 
-Tensors = dict[str, torch.Tensor]
+__all__ = ["LoadedModel", "Tensors", "fit"]
+
+_OF_THE_CONTEXT: Mapping[str, Any] = {
+    "repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+    "encoder_repetition_penalty": 1.0,
+    "encoder_no_repeat_ngram_size": 0,
+}
+"""Settings that many models bring along and that read the prompt, its padding included: with them an answer would
+depend on how long its companions are. Answers are drawn as the recipe says."""
 
 
 class LoadedModel:
@@ -27,6 +37,7 @@ class LoadedModel:
         self.settings = settings
         self.device = pick_device(settings.device)
         self._files: ModelFiles = find_model(settings.model, settings.revision)
+        self.encoder = Encoder(self._files.folder, settings.model, settings.max_pixels)
         self.identity = Identity(
             model=settings.model,
             revision=self._files.revision,
@@ -37,24 +48,31 @@ class LoadedModel:
             max_pixels=settings.max_pixels,
         )
 
-    @cached_property
+    @property
     def processor(self) -> Any:
-        """The processor, padding on the left: right padding silently spoils the texts of decoder-only models."""
-        processor = AutoProcessor.from_pretrained(self._files.folder)
-        if not getattr(processor, "chat_template", None):
-            raise UserError(f"The processor of '{self.settings.model}' has no chat template; use an instruct model.")
-        processor.tokenizer.padding_side = "left"
-        if processor.tokenizer.pad_token is None:
-            processor.tokenizer.pad_token = processor.tokenizer.eos_token
-        return processor
+        """The processor, padding on the left."""
+        return self.encoder.processor
 
     @cached_property
     def model(self) -> Any:
         """The model on its device."""
-        model = AutoModelForImageTextToText.from_pretrained(
-            self._files.folder, dtype=dtype_of(self.identity.dtype), **self._quantization()
+        attention = _attention(self.settings.attention, self.device, self.identity.dtype)
+        try:
+            model = self._load(attention)
+        except (ValueError, ImportError):
+            if self.settings.attention != "auto" or not attention:
+                raise
+            model = self._load({})  # its architecture knows no flash attention
+        return model.eval()
+
+    def _load(self, attention: Mapping[str, str]) -> Any:
+        options = {"dtype": dtype_of(self.identity.dtype), **self._quantization(), **attention}
+        if self.device.type == "cpu":
+            return AutoModelForImageTextToText.from_pretrained(self._files.folder, **options)
+        # straight onto the device: quantised weights could not be moved later, and others need no room in memory
+        return AutoModelForImageTextToText.from_pretrained(
+            self._files.folder, device_map={"": str(self.device)}, **options
         )
-        return model.to(self.device).eval()
 
     def _quantization(self) -> dict[str, Any]:
         if self.settings.quantization == "none":
@@ -70,11 +88,11 @@ class LoadedModel:
 
     @cached_property
     def stop_tokens(self) -> list[int]:
-        """The tokens that end an answer."""
+        """The tokens that end an answer: those of the model, and the one that ends a turn in its tokenizer."""
         stops = self.model.generation_config.eos_token_id
-        if stops is None:
-            stops = self.processor.tokenizer.eos_token_id
-        return [] if stops is None else [stops] if isinstance(stops, int) else list(stops)
+        listed = [] if stops is None else [stops] if isinstance(stops, int) else list(stops)
+        own = self.processor.tokenizer.eos_token_id
+        return listed if own is None or own in listed else [*listed, own]
 
     @property
     def pad_token(self) -> int:
@@ -84,32 +102,23 @@ class LoadedModel:
 
     def open(self, request: Request, images: ImageReader) -> list[Image.Image] | OSError:
         """Return the pictures of a request within the pixel limit, or why one of them cannot be read."""
-        try:
-            return [fit(images.open(image_id), self.settings.max_pixels) for image_id in request.image_ids]
-        except OSError as error:
-            return error
+        return self.encoder.open(request, images)
 
     def encode(self, requests: Sequence[Request], pictures: Sequence[list[Image.Image]]) -> Tensors:
         """Return what the model reads for requests of like numbers of images, padded on the left."""
-        texts = [
-            self.processor.apply_chat_template(
-                conversation(request.prompt, len(request.image_ids)), tokenize=False, add_generation_prompt=True
-            )
-            for request in requests
-        ]
-        with_images = {"images": list(pictures)} if requests[0].image_ids else {}
-        return dict(self.processor(text=texts, **with_images, padding=True, return_tensors="pt"))
+        return self.encoder.encode(requests, pictures)
 
-    def _on_device(self, inputs: Mapping[str, torch.Tensor]) -> Tensors:
+    def on_device(self, inputs: Mapping[str, torch.Tensor]) -> Tensors:
+        """Return inputs where the model is, pixels in its number format."""
         return {
-            name: value.to(self.device, self.model.dtype if value.is_floating_point() else None)
+            name: value.to(self.device, self.model.dtype if value.is_floating_point() else None, non_blocking=True)
             for name, value in inputs.items()
         }
 
     def forward(self, inputs: Mapping[str, torch.Tensor], last: int) -> torch.Tensor:
         """Return float32 logits [B, last, vocabulary] of the last places of rows that are padded on the right."""
         with torch.inference_mode():
-            output = self.model(**self._on_device(inputs), logits_to_keep=last, use_cache=False)
+            output = self.model(**self.on_device(inputs), logits_to_keep=last, use_cache=False)
         logits: torch.Tensor = output.logits[:, -last:].float().cpu()
         return logits
 
@@ -123,12 +132,11 @@ class LoadedModel:
             max_new_tokens=max_new_tokens,
             eos_token_id=self.stop_tokens or None,
             pad_token_id=self.pad_token,
+            **_OF_THE_CONTEXT,
             **options,
         )
         with torch.inference_mode():
-            return self.model.generate(
-                **self._on_device(inputs), generation_config=config, logits_processor=processors
-            )
+            return self.model.generate(**self.on_device(inputs), generation_config=config, logits_processor=processors)
 
     def free_memory(self) -> None:
         """Give back what the device's allocator holds without need."""
@@ -136,11 +144,9 @@ class LoadedModel:
             torch.cuda.empty_cache()
 
 
-def fit(image: Image.Image, max_pixels: int) -> Image.Image:
-    """Scale a picture down to at most `max_pixels`, keeping its shape; smaller ones stay as they are."""
-    pixels = image.width * image.height
-    if pixels <= max_pixels:
-        return image
-    scale = (max_pixels / pixels) ** 0.5
-    size = max(1, int(image.width * scale)), max(1, int(image.height * scale))
-    return image.resize(size, Image.Resampling.BICUBIC)
+def _attention(wanted: str, device: torch.device, dtype: str) -> dict[str, str]:
+    """Return how attention is computed: `auto` is what is installed and fits, and transformers' choice on a CPU."""
+    if wanted != "auto":
+        return {"attn_implementation": wanted}
+    flash = device.type == "cuda" and dtype != "float32" and find_spec("flash_attn") is not None
+    return {"attn_implementation": "flash_attention_2"} if flash else {}

@@ -14,8 +14,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import torch
 
-from cirgen.backends.base import ImageReader, Request
-from cirgen.backends.loaded_model import LoadedModel, Tensors
+from cirgen.backends.encoding import Tensors
 from cirgen.schemas import Status
 
 MOST_ROWS = 16
@@ -30,6 +29,9 @@ with the pictures, find no other: rows that repeat them would be run for nothing
 
 WINDOW = 1024
 """Questions held at most while those of like shape are gathered."""
+
+AHEAD = 64
+"""Questions that are read while the model works, beyond those that wait."""
 
 WINDOW_BYTES = 1 << 29
 """Bytes of inputs held at most for it."""
@@ -52,17 +54,6 @@ class Failed(NamedTuple, Generic[Asked]):
     asked: Asked
     status: Status
     error: str
-
-
-def encoded(loaded: LoadedModel, request: Request, images: ImageReader, asked: Asked) -> Tensors | Failed[Asked]:
-    """Return what the model reads for one request, or why it cannot be asked."""
-    pictures = loaded.open(request, images)
-    if isinstance(pictures, OSError):
-        return Failed(asked, "image_error", str(pictures))
-    try:
-        return loaded.encode([request], [pictures])
-    except (RuntimeError, ValueError, IndexError) as error:  # words that the processor takes for an image
-        return Failed(asked, "parse_error", f"the prompt cannot be read: {error}")
 
 
 def answered(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from transformers import LogitsProcessor
@@ -18,15 +20,19 @@ class SeededGumbel(LogitsProcessor):  # type: ignore[misc]
     """
 
     def __init__(self, keys: list[str], prompt_length: int) -> None:
-        self._seeds = [int(key[:32], 16) for key in keys]
+        self._keys = keys
         self._prompt_length = prompt_length
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """Return `scores` [rows, vocabulary] with noise; -inf stays -inf."""
         step = input_ids.shape[1] - self._prompt_length
-        rows = [
-            np.random.Generator(np.random.Philox(key=s, counter=step)).gumbel(size=scores.shape[1])
-            for s in self._seeds
-        ]
-        noise = torch.from_numpy(np.stack(rows)).to(scores)
-        return scores + noise  # type: ignore[return-value]
+        return add_noise(scores, [(key, step) for key in self._keys])  # type: ignore[return-value]
+
+
+def add_noise(scores: torch.Tensor, places: Sequence[tuple[str, int]]) -> torch.Tensor:
+    """Return `scores` [rows, vocabulary] with the noise of each row's hex key and number of tokens so far."""
+    rows = [
+        np.random.Generator(np.random.Philox(key=int(key[:32], 16), counter=step)).gumbel(size=scores.shape[1])
+        for key, step in places
+    ]
+    return scores + torch.from_numpy(np.stack(rows)).to(scores)

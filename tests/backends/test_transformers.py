@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
 
-from cirgen.backends.base import Request, Result
+from cirgen.backends.base import Request
+from cirgen.backends.decoding import JoinedDecoder
 from cirgen.backends.loaded_model import fit
 from cirgen.backends.transformers import TransformersBackend
 from cirgen.errors import UserError
@@ -82,38 +85,121 @@ def test_an_answer_without_end_is_truncated_and_keeps_its_text(backend: Transfor
     assert result.text
 
 
-class TooBig(TransformersBackend):
-    """Runs out of memory above two rows, as a small GPU would."""
+def failing(monkeypatch: pytest.MonkeyPatch, step: str, fails: Callable[[list[Request]], Exception | None]) -> None:
+    """Let one step of the decoder fail where `fails` says so of the requests that it works on."""
+    working = getattr(JoinedDecoder, step)
 
-    def _generate(self, requests: list[Request], inputs: dict[str, torch.Tensor]) -> list[Result]:  # type: ignore[override]
-        if len(requests) > 2:
-            raise torch.OutOfMemoryError("no memory")
-        return super()._generate(requests, inputs)
+    def run(self: JoinedDecoder, given: Any) -> Any:
+        rows = given if step == "_read" else [seat.row for seat in given.seats]
+        error = fails([row.request for row in rows])
+        if error is not None:
+            raise error
+        return working(self, given)
 
-
-class Poisoned(TransformersBackend):
-    """Fails for one picture, and for every batch with it."""
-
-    def _generate(self, requests: list[Request], inputs: dict[str, torch.Tensor]) -> list[Result]:  # type: ignore[override]
-        if any(str(FILES[3]) in r.image_ids for r in requests):
-            raise RuntimeError("bad row")
-        return super()._generate(requests, inputs)
+    monkeypatch.setattr(JoinedDecoder, step, run)
 
 
-def test_out_of_memory_halves_the_batch_and_loses_no_row(backend: TransformersBackend) -> None:
-    small = TooBig(Model(model="cirgen:mllm", batch_size=8))
+@pytest.mark.parametrize("step", ["_read", "_add_token"])
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("no memory"), RuntimeError("CUDA out of memory"), MemoryError()]
+)
+def test_out_of_memory_halves_the_batch_remembers_what_fits_and_loses_no_row(
+    backend: TransformersBackend, monkeypatch: pytest.MonkeyPatch, step: str, error: Exception
+) -> None:
     requests = [request(path) for path in FILES]
-    assert texts(small, requests) == texts(backend, requests)
-    assert min(small._limits.values()) <= 2
+    expected = texts(backend, requests)
+    tried: list[int] = []
+
+    def fails(asked: list[Request]) -> Exception | None:
+        tried.append(len(asked))
+        return error if len(asked) > 2 else None
+
+    small = TransformersBackend(Model(model="cirgen:mllm", batch_size=8), backend._loaded)
+    failing(monkeypatch, step, fails)
+    assert texts(small, requests) == expected
+    assert min(small._limits.learnt.values()) == 2
+    tried.clear()
+    assert texts(small, requests) == expected
+    assert max(tried) == 2
 
 
-def test_one_bad_row_is_an_engine_error_and_the_others_answer() -> None:
-    results = list(Poisoned(Model(model="cirgen:mllm", batch_size=8)).generate(map(request, FILES), Files()))
+def test_what_does_not_fit_alone_is_told_with_the_setting_that_helps(
+    backend: TransformersBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = str(FILES[3])
+    failing(monkeypatch, "_read", lambda asked: MemoryError() if any(large in r.image_ids for r in asked) else None)
+    own = TransformersBackend(Model(model="cirgen:mllm", batch_size=8), backend._loaded)
+    results = list(own.generate(map(request, FILES), Files()))
+    assert [(r.status, r.request.image_ids) for r in results if r.status != "ok"] == [("oom", (large,))]
+    assert "max_pixels" in next(r.error for r in results if r.status == "oom")
+    assert len(results) == len(FILES)
+
+
+@pytest.mark.parametrize("step", ["_read", "_add_token"])
+def test_one_bad_row_is_an_engine_error_and_the_others_answer(
+    backend: TransformersBackend, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    bad = str(FILES[3])
+    failing(
+        monkeypatch, step, lambda asked: RuntimeError("bad row") if any(bad in r.image_ids for r in asked) else None
+    )
+    results = list(backend.generate(map(request, FILES), Files()))
     failed = [r for r in results if r.status != "ok"]
-    assert [r.request.image_ids for r in failed] == [(str(FILES[3]),)]
+    assert [r.request.image_ids for r in failed] == [(bad,)]
     assert failed[0].status == "engine_error"
     assert "bad row" in failed[0].error
     assert len(results) == len(FILES)
+
+
+def test_a_lost_gpu_stops_the_run_instead_of_failing_every_row(
+    backend: TransformersBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = torch.AcceleratorError("CUDA error: device-side assert triggered")
+    failing(monkeypatch, "_add_token", lambda asked: lost)
+    with pytest.raises(UserError, match="goes on where it stopped"):
+        list(backend.generate(map(request, FILES), Files()))
+
+
+def test_words_that_stand_for_an_image_fail_alone(backend: TransformersBackend) -> None:
+    odd = replace(request(FILES[0], FILES[1]), prompt="<image> <image> <image> what?", key=digest("odd"))
+    results = {r.request.key: r for r in backend.generate([request(FILES[0]), odd, request(FILES[2])], Files())}
+    assert results.pop(odd.key).status == "parse_error"
+    assert [result.status for result in results.values()] == ["ok", "ok"]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_threads_and_processes_read_the_same(backend: TransformersBackend, workers: int) -> None:
+    requests = [request(*pair) for pair in itertools.pairwise(FILES)]
+    other = TransformersBackend(Model(model="cirgen:mllm", batch_size=3, workers=workers), backend._loaded)
+    assert texts(other, requests) == texts(backend, requests)
+
+
+def test_a_worker_that_is_killed_costs_no_row(backend: TransformersBackend) -> None:
+    requests = [request(path) for path in FILES]
+    other = TransformersBackend(Model(model="cirgen:mllm", batch_size=1, workers=1), backend._loaded)
+    results = other.generate(iter(requests), Files())
+    found = [next(results)]
+    (worker,) = other._readers._pool._processes.values()  # type: ignore[union-attr]
+    worker.kill()
+    found += results
+    assert {r.request.key: r.text for r in found} == texts(backend, requests)
+
+
+def test_it_counts_what_it_did(backend: TransformersBackend) -> None:
+    own = TransformersBackend(Model(model="cirgen:mllm", batch_size=4, peak_tflops=1.0), backend._loaded)
+    results = list(own.generate([request(*pair) for pair in itertools.pairwise(FILES)], Files()))
+    counted = own.take_speed()
+    assert counted.rows == len(results) == len(FILES) - 1
+    assert counted.images == 2 * len(results)
+    assert counted.prompt_tokens == sum(result.prompt_tokens for result in results) <= counted.prompt_slots
+    assert counted.output_tokens == sum(result.output_tokens + 1 for result in results)  # and the end of each
+    assert 0 < counted.model_seconds <= counted.seconds
+    assert 0 <= counted.waited_seconds <= counted.seconds
+    assert counted.peak_bytes > 1e8
+    # twice the weights for every token, those of the vision tower for 37 of them an image
+    parameters = sum(weights.numel() for weights in own._loaded.model.parameters())
+    assert 0.5 < counted.operations / (2 * parameters * (counted.prompt_tokens + counted.output_tokens)) < 2
+    assert own.take_speed().rows == 0
 
 
 def test_requests_are_read_a_window_at_a_time(backend: TransformersBackend) -> None:
