@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from cirgen.preview import StageEstimate
     from cirgen.run_folder import Run
+    from cirgen.yields import Estimate
 
 NAME_WIDTH = 18
 """Characters of a file name that are shown."""
@@ -84,8 +85,10 @@ def _show(
 
     tokens = sum(stage.prompt_tokens + stage.output_tokens for stage in stages)
     cost = None if price_per_million is None else tokens / 1e6 * price_per_million
+    made = _yield(run, images, stages, cost)
     if as_json:
         whole = {"images": images, "stages": [asdict(stage) for stage in stages], "tokens": tokens, "cost": cost}
+        whole["per_100k_accepted"] = None if made is None else asdict(made)
         typer.echo(json.dumps({"rows": rows, "whole": whole, "contact_sheet": str(run.report)}, indent=2))
         return
     console = Console()
@@ -99,6 +102,26 @@ def _show(
         f"the whole: at most about {total} on this machine, {tokens:,} tokens{price}", markup=False, highlight=False
     )
     console.print(UPPER_BOUND, markup=False, highlight=False)
+    console.print(_yield_told(made), markup=False, highlight=False)
+
+
+def _yield(run: Run, images: int, stages: list[StageEstimate], cost: float | None) -> Estimate | None:
+    """Return what 100,000 accepted triplets take, by the texts of this preview and what became of them."""
+    from cirgen.cli.figures import figures
+    from cirgen.yields import estimate_yield
+
+    found = figures(run)
+    return estimate_yield(images, stages, found.triplets, found.accepted, cost or 0.0)
+
+
+def _yield_told(made: Estimate | None) -> str:
+    import torch
+
+    from cirgen.yields import in_words
+
+    if made is None:
+        return "No triplet was accepted here, so what an accepted one takes is not known: preview more rows."
+    return in_words(made, "GPU" if torch.cuda.is_available() else "machine")
 
 
 def _why_more(run: Run, rows: list[dict[str, Any]]) -> str:
