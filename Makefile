@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check unit lint bench-caption bench-store bench-ingest bench-score bench-bank
+.PHONY: help demo test test-long check unit lint bench-caption bench-store bench-ingest bench-score bench-bank publish
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,16 @@ bench-score: $(BIN)/.cirgen ## Times faster than a full sort that cirgen score r
 
 bench-bank: $(BIN)/.cirgen ## The bank loss in chunks against the plain formula: error, time, memory on a million rows
 	$(BIN)/python benchmark/perf/bank_loss.py
+
+CARDS ?= cards
+
+publish: $(BIN)/.cirgen ## Release every corpus of cards/ on the Hub: make publish ORG=name TAG=v1.0.0; needs a maintainer's token
+	@test -n "$(ORG)" -a -n "$(TAG)" || { echo 'Whose, and which version? make publish ORG=name TAG=v1.0.0' >&2; exit 2; }
+	@ls $(CARDS)/*/manifest.json >/dev/null 2>&1 || { echo 'There is no corpus in $(CARDS)/ yet.' >&2; exit 1; }
+	@for manifest in $(CARDS)/*/manifest.json; do \
+		corpus=$$(dirname $$manifest); \
+		$(BIN)/cirgen push $$corpus $(ORG)/$$(basename $$corpus) --tag $(TAG) --public || exit 1; \
+	done
 
 check:
 	$(BIN)/ruff check .

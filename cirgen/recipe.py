@@ -155,11 +155,14 @@ class Export(Settings):
 
 
 class Publish(Settings):
-    """Where a finished dataset goes."""
+    """Where `cirgen push RUN` puts a finished dataset; `cirgen run` pushes nothing by itself."""
 
-    repo: str | None = None
+    repo: str | None = Field(None, pattern=r"^[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}$")
+    """ORG/NAME on the Hub."""
     private: bool = True
-    tag: str | None = None
+    """Whether the repository stays private once it is verified."""
+    tag: str | None = Field(None, pattern=r"^[A-Za-z0-9][\w.-]{0,95}$")
+    """Version, such as v1.0.0."""
 
 
 if TYPE_CHECKING:

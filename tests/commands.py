@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -16,19 +16,24 @@ from cirgen.cli.app import main
 CIRGEN = [sys.executable, "-W", "ignore", "-c", "from cirgen.cli.app import main; main()"]
 
 
-def start(folder: Path, *arguments: str, before: str = "") -> subprocess.Popen[str]:
+def start(
+    folder: Path, *arguments: str, before: str = "", env: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
     """Start `cirgen` in a folder, in its own process; `before` is shell code, such as a limit that it runs under."""
     root = Path(package).parent.parent
     environment = {**os.environ, "COLUMNS": "80", "PYTHONPATH": os.pathsep.join(map(str, (root, root / "benchmark")))}
+    environment |= env or {}
     command = ["bash", "-c", f'{before}; exec "$@"', "cirgen", *CIRGEN] if before else CIRGEN
     return subprocess.Popen(
         [*command, *arguments], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
 
-def cirgen(folder: Path, *arguments: str, before: str = "") -> subprocess.CompletedProcess[str]:
-    """Run `cirgen` in a folder to its end."""
-    with start(folder, *arguments, before=before) as process:
+def cirgen(
+    folder: Path, *arguments: str, before: str = "", env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `cirgen` in a folder to its end; `env` is added to the environment."""
+    with start(folder, *arguments, before=before, env=env) as process:
         try:
             printed, told = process.communicate(timeout=300)
         except BaseException:

@@ -14,10 +14,13 @@ from cirgen import __version__
 from cirgen.cli import (
     audit,
     bench,
+    card,
+    export,
     fingerprint,
     presets,
     preview,
     prompts,
+    push,
     recipes,
     report,
     retry,
@@ -61,6 +64,9 @@ for command in (
     fingerprint.fingerprint,
     score.score,
     bench.bench,
+    push.push,
+    export.export,
+    card.card,
 ):
     app.command()(command)
 app.add_typer(prompts.app, name="prompts")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,8 +17,11 @@ from cirgen.cli.options import (
     RecipeArgument,
     SetOption,
 )
-from cirgen.cli.session import RUNS, new_run, work
+from cirgen.cli.session import RUNS, new_run, told_how_to_go_on, work
 from cirgen.errors import NothingAcceptedError
+
+if TYPE_CHECKING:
+    from cirgen.run_folder import Run
 
 
 class Executor(StrEnum):
@@ -33,6 +36,9 @@ def run(
     settings: SetOption = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Take the first N images of the source.")] = None,
     executor: Annotated[Executor, typer.Option(help="Where the work runs.")] = Executor.LOCAL,  # noqa: ARG001
+    push: Annotated[
+        str | None, typer.Option(metavar="ORG/NAME", help="Push the dataset to the Hub when it is done.")
+    ] = None,
     join: Annotated[bool, typer.Option("--join", help="Work beside a process that is already in the folder.")] = False,
     max_cost: MaxCostOption = None,
     max_hours: MaxHoursOption = None,
@@ -54,6 +60,8 @@ def run(
     loaded = load_recipe(recipe, settings or ())
     check_recipe(loaded)
     folder = output or RUNS / loaded.recipe.name
+    if push is not None:
+        _check_push(push)
     current = new_run(folder, loaded.recipe, limit, flush_rows=flush_rows, flush_seconds=flush_seconds)
     current.spending.cap(max_cost, max_hours)
     try:
@@ -62,3 +70,23 @@ def run(
         print_summary(current, {}, as_json)
         raise
     print_summary(current, seconds, as_json)
+    if push is not None:
+        _push(current, push, as_json)
+
+
+def _check_push(repo: str) -> None:
+    """Find out before a long run that nothing could be pushed after it."""
+    from cirgen.progress import to_stderr
+    from cirgen.publish.hub.push import check_access
+
+    check_access(repo, to_stderr())
+
+
+def _push(run: Run, repo: str, as_json: bool) -> None:
+    from cirgen.cli.push import push_folder
+    from cirgen.lock import hold
+    from cirgen.publish.hub.push import Wanted
+
+    publish = run.recipe.publish
+    with told_how_to_go_on(lambda: True), hold(run.folder, joinable=False):
+        push_folder(run.dataset, Wanted(repo, publish.private, tag=publish.tag or ""), err=as_json)

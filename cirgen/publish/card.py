@@ -31,7 +31,11 @@ from cirgen.resources import data_folder
 from cirgen.run_folder import Run
 
 SAMPLES = 5
+LONGEST_NAME = 28  # characters of a name that a table shows whole
+SECTIONS = ("audit", "bench", "truth")
 DEFAULT_CONFIG = "triplets"
+PLACE = "path/to/dataset"
+"""What a card calls the dataset until it has a repository, whose name `cirgen push` puts there."""
 _NOT_DESCRIBED = ScoreNote("not described", "", "")
 _SIZES = ((10**3, "1K"), (10**4, "10K"), (10**5, "100K"), (10**6, "1M"), (10**7, "10M"), (10**8, "100M"))
 
@@ -43,7 +47,8 @@ def card(
     written: Sequence[Written],
     licenses: Mapping[str, int],
     mode: ImageMode,
-    audit: str = "",
+    sections: Mapping[str, str] | None = None,
+    pictures: Mapping[str, str] | None = None,
 ) -> str:
     """Return README.md of a dataset.
 
@@ -54,11 +59,13 @@ def card(
         written: the configs and splits on disk.
         licenses: licence to the number of images under it, '' where it is not known.
         mode: whether pictures are in the dataset.
-        audit: the section that an audit of these very rows fills, or nothing.
+        sections: what was measured of these very rows: `audit`, `bench` and `truth` to their text, as far as there is
+            any.
+        pictures: image id to a small picture of it in the dataset, for the samples.
     """
     text = (data_folder("cards") / "template.md").read_text(encoding="utf8")
     opening, opening_count = tables.openings(3, 1)[0]
-    samples = tables.draw(SAMPLES, "reason = ''", "card")
+    samples = card_samples(tables)
     return (
         _environment()
         .from_string(text)
@@ -66,7 +73,7 @@ def card(
             front_matter=to_yaml(front_matter(run, counts, written, licenses, mode)).strip(),
             name=run.recipe.name,
             version=__version__,
-            repo=run.recipe.publish.repo or "path/to/dataset",
+            repo=PLACE,
             recipe_hash=run.read_facts()["recipe_hash"],
             recipe=public_recipe_yaml(run).strip(),
             is_diagnostic=is_diagnostic(run),
@@ -76,7 +83,9 @@ def card(
             configs=written,
             default=[one for one in written if one.config == DEFAULT_CONFIG],
             mode=mode,
-            audit=audit,
+            sections={name: (sections or {}).get(name, "") for name in SECTIONS},
+            pictures=pictures or {},
+            citation_key=_slug(run.recipe.name),
             strips_metadata=run.recipe.export.strip_metadata,
             source_folder=source_folder(run),
             samples=samples,
@@ -93,6 +102,15 @@ def card(
             image_licenses={hub_license(name) or UNKNOWN: number for name, number in licenses.items()},
         )
     )
+
+
+def card_samples(tables: Tables) -> list[dict[str, str]]:
+    """Return the accepted triplets that a card shows, drawn by the seed."""
+    return tables.draw(SAMPLES, "reason = ''", "card")
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "corpus"
 
 
 class ScoreRow(NamedTuple):
@@ -174,6 +192,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     environment.filters |= {
+        "brief": brief,
         "cell": cell,
         "code": code,
         "prose": prose,
@@ -182,6 +201,11 @@ def _environment() -> Environment:
         "percent": "{:.1%}".format,
     }
     return environment
+
+
+def brief(name: str) -> str:
+    """Return a name that leaves a table its other columns: long ones, such as hashes, less their middle."""
+    return name if len(name) <= LONGEST_NAME else f"{name[:12]}…{name[-9:]}"
 
 
 def cell(text: str) -> str:

@@ -129,7 +129,9 @@ def _filters(run: Run, seen: int, reasons: dict[str, int]) -> Iterable[FilterCou
 
 
 def _said(value: Any) -> Any:
-    """Return a value as a reader takes it in: settings of their own in words."""
+    """Return a value as a reader takes it in: settings of their own in words, a model by its name."""
+    if isinstance(value, Mapping) and "model" in value:
+        return value["model"]  # the table of models says the rest
     return " ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, Mapping) else value
 
 

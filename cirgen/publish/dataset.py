@@ -8,12 +8,13 @@ from pathlib import Path
 import pyarrow as pa
 
 from cirgen.images import RunImages
-from cirgen.publish.audited import audit_section
 from cirgen.publish.card import card
+from cirgen.publish.card_pictures import CARD_SIDE, card_pictures
 from cirgen.publish.counts import Counts
 from cirgen.publish.images import PREVIEW_SIDE, ImageMode, Pictures, image_batches, images_schema, preview_batches
 from cirgen.publish.license import license_file
 from cirgen.publish.manifest import MANIFEST_NAME, manifest
+from cirgen.publish.measured import sections
 from cirgen.publish.origins import public_recipe_yaml
 from cirgen.publish.parquet import GROUP_ROWS, Written, write_split
 from cirgen.publish.tables import PREVIEW, SPLITS, Tables
@@ -34,8 +35,9 @@ def build_dataset(run: Run, root: Path, counts: Counts) -> None:
             written += _preview(run, root, tables)
         if run.recipe.export.rejected:
             written += _rejected(run, root, tables)
+        shown = card_pictures(root, tables, _pictures(run, CARD_SIDE)) if mode == "embed" else {}
         texts = {
-            "README.md": card(run, tables, counts, written, licenses, mode, audit_section(run, root)),
+            "README.md": card(run, tables, counts, written, licenses, mode, sections(run, root), shown),
             "LICENSE": license_file(run.recipe.export.license, licenses, mode == "embed"),
             "recipe.yaml": public_recipe_yaml(run),
         }
@@ -61,13 +63,15 @@ def image_mode(run: Run, licenses: Mapping[str, int]) -> ImageMode:
 def _accepted(run: Run, root: Path, tables: Tables) -> Iterator[Written]:
     for split in SPLITS:
         rows = tables.triplets(split, _recipe_hash(run))
-        yield from write_split(root, "triplets", split, tables.triplet_schema, rows)
+        count = tables.count(split, accepted=True)
+        yield from write_split(root, "triplets", split, tables.triplet_schema, rows, count=count)
 
 
 def _rejected(run: Run, root: Path, tables: Tables) -> Iterator[Written]:
     for split in SPLITS:
         rows = tables.rejected(split, _recipe_hash(run))
-        yield from write_split(root, "rejected", split, tables.rejected_schema, rows)
+        count = tables.count(split, accepted=False)
+        yield from write_split(root, "rejected", split, tables.rejected_schema, rows, count=count)
 
 
 def _recipe_hash(run: Run) -> str:
@@ -77,14 +81,15 @@ def _recipe_hash(run: Run) -> str:
 def _images(run: Run, root: Path, tables: Tables, mode: ImageMode) -> Iterator[Written]:
     pictures = _pictures(run, run.recipe.export.max_side)
     group_rows = IMAGE_GROUP_ROWS if mode == "embed" else GROUP_ROWS
-    with run.progress.step("Export images", tables.image_count()) as step:
+    count = tables.image_count()
+    with run.progress.step("Export images", count) as step:
 
         def rows() -> Iterator[pa.RecordBatch]:
             for batch in image_batches(tables, pictures, mode, group_rows):
                 yield batch
                 step.advance(batch.num_rows)
 
-        yield from write_split(root, "images", "train", images_schema(mode), rows(), group_rows)
+        yield from write_split(root, "images", "train", images_schema(mode), rows(), group_rows, count=count)
 
 
 def _preview(run: Run, root: Path, tables: Tables) -> Iterator[Written]:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from cirgen.backends.base import ImageReader
 from cirgen.errors import UserError
+from cirgen.pictures import decode
 from cirgen.publish.metadata import without_metadata
 from cirgen.publish.places import public_alias
 from cirgen.publish.tables import IMAGES, PREVIEW, Tables
@@ -22,6 +23,8 @@ ImageMode = Literal["embed", "link", "none"]
 
 PREVIEW_SIDE = 512  # pixels: a viewer cuts heavier cells off
 JPEG_QUALITY = 92
+_PLAIN = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png"}
+"""How files of the formats that every reader takes begin."""
 
 
 class ByteReader(ImageReader, Protocol):
@@ -93,6 +96,16 @@ def _smaller(image: Image.Image, keep_png: bool, side: int) -> Picture:
     else:
         image.save(file, "JPEG", quality=JPEG_QUALITY)
     return Picture(file.getvalue(), image.width, image.height)
+
+
+def plain_picture(content: bytes) -> tuple[str, bytes]:
+    """Return suffix and bytes of a picture as every reader takes it: JPEG and PNG as they are, others as PNG."""
+    for start, suffix in _PLAIN.items():
+        if content.startswith(start):
+            return suffix, content
+    file = io.BytesIO()
+    decode(content).image.save(file, "PNG")
+    return ".png", file.getvalue()
 
 
 def images_schema(mode: ImageMode) -> pa.Schema:

@@ -168,6 +168,11 @@ class Tables:
         for batch in stream(self._connection, query, [split]):
             yield _public_models(batch.cast(schema))
 
+    def count(self, split: str, accepted: bool) -> int:
+        """Return how many triplets of a split were accepted, or rejected."""
+        query = f"SELECT count(*) FROM published WHERE split = {quoted(split)} AND (reason = '') = {accepted}"
+        return self._count(query)
+
     def image_count(self) -> int:
         """Return how many images the published triplets name."""
         return self._count("SELECT count(*) FROM named")

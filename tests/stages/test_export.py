@@ -236,7 +236,7 @@ def test_empty_splits_and_configs_leave_no_trace(run: Run) -> None:
     write_rows(run.triplets, triplets, TRIPLET)
     write_rows(run.verdicts, [row for row in _verdicts(run) if row["triplet_id"] in kept], VERDICT)
     export(with_recipe(run, export={"preview": 0}))
-    assert sorted(path.name for path in run.dataset.iterdir() if path.is_dir()) == ["images", "triplets"]
+    assert sorted(path.name for path in run.dataset.iterdir() if path.is_dir()) == ["card", "images", "triplets"]
     assert get_dataset_split_names(str(run.dataset), "triplets") == ["train"]
 
 
