@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check unit lint bench-caption bench-store bench-ingest bench-score bench-bank publish
+.PHONY: help demo test test-long check unit lint bench-caption bench-caption-gpu bench-store bench-ingest bench-score bench-bank publish
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,8 +24,13 @@ lint: $(BIN)/.cirgen-dev ## Mend what ruff can mend, and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench-caption: $(BIN)/.cirgen ## Images captioned per second: one at a time against batches
+bench-caption: $(BIN)/.cirgen ## Images captioned per second: one at a time, naive batches, and here, with the embedded model and a larger one
 	$(BIN)/python benchmark/perf/caption_speed.py
+	$(BIN)/python benchmark/perf/caption_speed.py --family llava --shape small --images 32 --batch-size 16 --batch-sizes 8,16 --ends-each 24 --mixed
+
+bench-caption-gpu: $(BIN)/.cirgen ## The same on a GPU with random weights of the shape of LLaVA-1.5-7B: against naive batches and the arithmetic floor
+	$(BIN)/python benchmark/perf/caption_speed.py --family llava --shape llava-1.5-7b --device cuda --images 1024 --rounds 1 --batch-size 128 --batch-sizes 32,64,128 --without-single
+	$(BIN)/python benchmark/perf/caption_speed.py --family llava --shape llava-1.5-7b --device cuda --images 1024 --rounds 1 --batch-size 128 --batch-sizes 32,64,128 --without-single --ends-each 24 --mixed
 
 bench-store: $(BIN)/.cirgen ## What compaction of a run's rows is worth: seconds and memory of a resume check
 	$(BIN)/python benchmark/perf/store_speed.py

@@ -73,9 +73,11 @@ class Models:
             from cirgen.backends.vllm import VllmBackend
 
             return VllmBackend(wanted)
+        from cirgen.backends.replicas import Replicas, visible_devices
         from cirgen.backends.transformers import TransformersBackend
 
-        return TransformersBackend(wanted, self._weights(wanted))
+        devices = visible_devices(wanted.device)
+        return Replicas(wanted, devices) if len(devices) > 1 else TransformersBackend(wanted, self._weights(wanted))
 
     def _weights(self, wanted: Model) -> LoadedModel:
         """Return the model's weights, which one that differs in speed alone shares."""

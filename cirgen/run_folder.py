@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cirgen.backends.speed import together
 from cirgen.blobs import remove_orphans
 from cirgen.damage import DERIVED
 from cirgen.errors import UserError
@@ -25,6 +26,9 @@ from cirgen.store import Store
 PROMPT_LOCK = "prompt_lock"
 """Fact of a run: the hash of every prompt version that it ever used."""
 
+
+SPEED = "speed"
+"""Fact of a run: by stage, what was counted of its model's work."""
 
 SCRATCH = "scratch"
 FACTS_NAME = "run.json"
@@ -194,6 +198,15 @@ class Run:
     def _add_usage(self, spent: Mapping[str, Usage]) -> None:
         """Add to what models were asked over all runs of this folder."""
         self._change_facts(lambda known: {**known, "usage": added(known.get("usage", {}), spent)})
+
+    def add_speed(self, stage: str, counts: Mapping[str, float]) -> None:
+        """Add to what was counted of a stage's model over all runs of this folder (`backends.speed.Speed`)."""
+
+        def more(known: Facts) -> Facts:
+            counted = known.get(SPEED, {})
+            return {**known, SPEED: {**counted, stage: together(counted.get(stage, {}), counts)}}
+
+        self._change_facts(more)
 
     def _change_facts(self, change: Callable[[Facts], Facts]) -> None:
         """Read, change and write the facts, with every other process that would kept waiting."""

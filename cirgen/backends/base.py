@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from PIL import Image
 
+from cirgen.backends.speed import Speed
 from cirgen.model_settings import Price
 from cirgen.schemas import Status
 
@@ -124,6 +125,10 @@ class Backend(ABC):
         Raises:
             UserError: whoever runs the model does not tell probabilities.
         """
+
+    def take_speed(self) -> Speed | None:
+        """Return what was counted of the work since this was last asked, None where nobody counts."""
+        return None
 
     @abstractmethod
     def generate(self, requests: Iterable[Request], images: ImageReader) -> Iterator[Result]:

@@ -78,7 +78,7 @@ _LARGEST = ("peak_tflops", "peak_bytes")
 """Counts of which two calls have the larger one."""
 
 
-def added(known: Mapping[str, float], more: Mapping[str, float]) -> dict[str, float]:
+def together(known: Mapping[str, float], more: Mapping[str, float]) -> dict[str, float]:
     """Return the counts of two calls together."""
     return {
         name: max(known.get(name, 0), value) if name in _LARGEST else round(known.get(name, 0) + value, 3)
@@ -104,6 +104,21 @@ def told(counts: Mapping[str, float]) -> dict[str, float]:
     if counts.get("peak_tflops"):
         figures["model_flop_utilisation"] = _ratio(counts["operations"], seconds * counts["peak_tflops"] * 1e12)
     return figures
+
+
+def in_words(figures: Mapping[str, float]) -> str:
+    """Return what `told` says as people read it."""
+    parts = [
+        f"{figures['images_per_second']:,.3g} images/s",
+        f"{figures['rows_per_second']:,.3g} texts/s",
+        f"{figures['output_tokens_per_second']:,.3g} new tokens/s",
+        f"padding {figures['padding_share']:.1%}",
+        f"waited for pictures {figures['waited_seconds']:,.1f} s ({figures['waited_share']:.1%})",
+        f"peak memory {figures['peak_bytes'] / 2**30:,.1f} GiB",
+    ]
+    if "model_flop_utilisation" in figures:
+        parts.append(f"{figures['model_flop_utilisation']:.1%} of the stated peak")
+    return ", ".join(parts)
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
+from cirgen.backends.speed import told
+from cirgen.run_folder import SPEED
 from cirgen.store import quoted
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ class Figures:
     """Reason to triplets, most frequent first."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Wall time per stage, all calls of this run together."""
+    speed: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Of the models, per stage (`backends.speed.told`)."""
 
     def record(self) -> dict[str, Any]:
         """Return plain data."""
@@ -40,7 +44,7 @@ class Figures:
 
 def figures(run: Run) -> Figures:
     """Count what a run has; stages it has not reached count nothing."""
-    verdicts = _verdicts(run)
+    verdicts, facts = _verdicts(run), run.read_facts()
     return Figures(
         stages={stage: _statuses(run, stage, plan) for stage, plan in _plans(run).items()},
         images=_rows(run.catalog),
@@ -48,7 +52,8 @@ def figures(run: Run) -> Figures:
         triplets=_rows(run.triplets),
         accepted=verdicts.pop("", 0),
         rejected=verdicts,
-        seconds=run.read_facts().get("seconds", {}),
+        seconds=facts.get("seconds", {}),
+        speed={stage: told(counts) for stage, counts in facts.get(SPEED, {}).items()},
     )
 
 

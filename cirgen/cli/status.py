@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def status(folder: RunArgument, as_json: JsonOption = False) -> None:
-    """Show how far a run is: rows per stage by status, what is pending, what was accepted, where to look.
+    """Show how far a run is: rows per stage by status, what is pending, what was accepted, how fast models are, where to look.
 
     It reads alone, and may be asked while the run is going on.
 
@@ -25,6 +25,7 @@ def status(folder: RunArgument, as_json: JsonOption = False) -> None:
     """
     from rich.console import Console
 
+    from cirgen.backends.speed import in_words
     from cirgen.cli.figures import figures
     from cirgen.cli.summary import places
     from cirgen.cli.unreadable import unreadable
@@ -39,6 +40,8 @@ def status(folder: RunArgument, as_json: JsonOption = False) -> None:
     console.print(_table(found))
     for reason, count in found.rejected.items():
         console.print(f"  {count:,} rejected: {reason}", highlight=False)
+    for stage, speed in found.speed.items():
+        console.print(f"{stage}: {in_words(speed)}", highlight=False, soft_wrap=True)
     console.print(f"rows: {run.store.root}", highlight=False, soft_wrap=True)
     for name, place in places(run).items():
         console.print(f"{name}: {place}", highlight=False, soft_wrap=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from cirgen import __version__
+from cirgen.backends.speed import in_words, told
 from cirgen.errors import UserError
 from cirgen.images import RunImages
 from cirgen.publish.counts import Counts, count
@@ -27,7 +28,7 @@ from cirgen.report.page import render
 from cirgen.report.plots import fit_plot, similarity_plot, word_plot
 from cirgen.report.sample import Sample
 from cirgen.report.thumbnails import Thumbnails
-from cirgen.run_folder import Run
+from cirgen.run_folder import SPEED, Run
 from cirgen.shards import write_text
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def write_report(run: Run) -> None:
             rows=stage_rows(run, connection),
             failures=failures(run, connection),
             times=times(run.read_facts().get("seconds", {}), counts),
+            speeds={stage: in_words(told(counts)) for stage, counts in run.read_facts().get(SPEED, {}).items()},
             similarity_plot=_similarity_plot(run, connection),
             fits=fitted_bounds(run, connection),
             fit_plot=fit_plot,

@@ -64,10 +64,18 @@ class Generation:
             requests = (self._request(row) for row in self._missing(prompt, retry, last_attempt))
             with self._run.store.writer(self._stage) as writer, self._run.progress.step(label, total) as step:
                 ok = 0
-                for done, result in enumerate(self._run.spending.metered(backend).generate(requests, images), 1):
-                    writer.write(self._row(result, prompt, backend))
-                    ok += result.status == "ok"
-                    step.advance(1, ok=f"{ok / done:.0%}")
+                try:
+                    for done, result in enumerate(self._run.spending.metered(backend).generate(requests, images), 1):
+                        writer.write(self._row(result, prompt, backend))
+                        ok += result.status == "ok"
+                        step.advance(1, ok=f"{ok / done:.0%}")
+                finally:
+                    self._note_speed(backend)
+
+    def _note_speed(self, backend: Backend) -> None:
+        speed = backend.take_speed()
+        if speed is not None and speed.rows:
+            self._run.add_speed(self._stage, speed.record())
 
     def _missing(self, prompt: Prompt, retry: tuple[str, ...], last_attempt: int | None) -> Iterator[dict[str, Any]]:
         for batch in self._run.store.missing(self._plan, self._stage, retry):
