@@ -32,6 +32,7 @@ CONSEQUENCES: Mapping[str, str] = {
     "filter": "the decision, and scores never measured",
     "export": "the split, the dataset folder and the layouts beside it",
     "publish": "nothing",
+    "ray": "nothing",
 }
 """Section or field of the recipe to what a change in it runs again; what has a row is never generated twice."""
 

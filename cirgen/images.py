@@ -4,12 +4,35 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
 from cirgen.pictures import decode
+
+
+class Place(NamedTuple):
+    """Where the bytes of a picture lie."""
+
+    path: str
+    offset: int
+    length: int
+
+
+def read_place(place: Place, image_id: str) -> bytes:
+    """Return the bytes of a picture.
+
+    Raises:
+        OSError: they cannot be read, or are not those that its id is the hash of.
+    """
+    with Path(place.path).open("rb") as file:
+        file.seek(place.offset)
+        data = file.read(place.length)
+    if hashlib.sha256(data).hexdigest() != image_id:
+        raise OSError(f"{place.path} changed since ingest")
+    return data
 
 
 class RunImages:
@@ -50,14 +73,16 @@ class RunImages:
         Raises:
             OSError: the file is gone, cannot be read, or changed since ingest.
         """
+        return read_place(self.place(image_id), image_id)
+
+    def place(self, image_id: str) -> Place:
+        """Return where the original bytes lie.
+
+        Raises:
+            OSError: there is no such picture.
+        """
         row = self._row(image_id)
-        path = self._path(row)
-        with path.open("rb") as file:
-            file.seek(int(self._offsets[row]))
-            data = file.read(int(self._lengths[row]))
-        if hashlib.sha256(data).hexdigest() != image_id:
-            raise OSError(f"{path} changed since ingest")
-        return data
+        return Place(str(self._path(row).absolute()), int(self._offsets[row]), int(self._lengths[row]))
 
     def _path(self, row: int) -> Path:
         path = self._paths[row].as_py()

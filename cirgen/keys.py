@@ -80,6 +80,7 @@ LEFT_OUT: Mapping[str, str] = {
     "filter.*.against": "the content hash of the pictures or lists stands for it (filters.files)",
     "filter.*_fit.labels": "the content hash of the file stands for it (filters.fitted)",
     "export.layouts": "what is written beside the dataset changes no row of it",
+    "ray": "where the work is done changes no row",
     "publish": "where a finished corpus goes does not change it",
 }
 """Recipe fields that enter neither a row key nor the recipe hash, each with its reason."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from cirgen.executors.local import Local
 from cirgen.filters.base import Filter
 from cirgen.filters.registry import FILTERS
 from cirgen.images import RunImages
@@ -14,27 +15,32 @@ from cirgen.run_folder import Run
 
 if TYPE_CHECKING:
     from cirgen.backends.base import Backend
-    from cirgen.backends.loaded_model import LoadedModel
     from cirgen.classifiers.transformers import TransformersClassifier
-    from cirgen.encoders.transformers import TransformersEncoder
+    from cirgen.encoders.base import Encoder as RunsEncoder
+    from cirgen.executors.base import Executor
     from cirgen.filters.tools import Embeddings
     from cirgen.stages.embed import RunEmbeddings
 
 
 class Models:
-    """Finds models by their settings."""
+    """Finds models by their settings.
 
-    def __init__(self, run: Run) -> None:
+    Args:
+        run: names them in its recipe.
+        executor: says who runs them; this process by default.
+    """
+
+    def __init__(self, run: Run, executor: Executor | None = None) -> None:
         self._run = run
         self._recipe = run.recipe
+        self._executor = executor or Local()
         self._backends: dict[Model, Backend] = {}
-        self._loaded: dict[Model, LoadedModel] = {}
-        self._encoders: dict[Encoder, TransformersEncoder] = {}
+        self._encoders: dict[Encoder, RunsEncoder] = {}
         self._embeddings: dict[Encoder, RunEmbeddings] = {}
         self._classifiers: dict[Classifier, TransformersClassifier] = {}
 
     @property
-    def encoder(self) -> TransformersEncoder:
+    def encoder(self) -> RunsEncoder:
         """The run's encoder of images and texts."""
         return self._encoder(self._recipe.encoder)
 
@@ -59,34 +65,9 @@ class Models:
         if wanted is None:
             return None
         if wanted not in self._backends:
-            self._backends[wanted] = self._made(wanted)
+            self._backends[wanted] = self._executor.backend(wanted)
             self._backends[wanted].price = wanted.price
         return self._backends[wanted]
-
-    def _made(self, wanted: Model) -> Backend:
-        """Return a backend of the kind that a recipe asks for."""
-        if wanted.backend == "openai":
-            from cirgen.backends.server import ServerBackend
-
-            return ServerBackend(wanted)
-        if wanted.backend == "vllm":
-            from cirgen.backends.vllm import VllmBackend
-
-            return VllmBackend(wanted)
-        from cirgen.backends.replicas import Replicas, visible_devices
-        from cirgen.backends.transformers import TransformersBackend
-
-        devices = visible_devices(wanted.device)
-        return Replicas(wanted, devices) if len(devices) > 1 else TransformersBackend(wanted, self._weights(wanted))
-
-    def _weights(self, wanted: Model) -> LoadedModel:
-        """Return the model's weights, which one that differs in speed alone shares."""
-        from cirgen.backends.loaded_model import LoadedModel
-
-        of_any_speed = wanted.of_any_speed()
-        if of_any_speed not in self._loaded:
-            self._loaded[of_any_speed] = LoadedModel(of_any_speed)
-        return self._loaded[of_any_speed]
 
     def embeddings(self, encoder: Encoder | None) -> Embeddings:
         """Return the embeddings of an encoder, of the run's for None."""
@@ -107,11 +88,9 @@ class Models:
             self._classifiers[classifier] = TransformersClassifier(classifier)
         return self._classifiers[classifier]
 
-    def _encoder(self, settings: Encoder) -> TransformersEncoder:
+    def _encoder(self, settings: Encoder) -> RunsEncoder:
         if settings not in self._encoders:
-            from cirgen.encoders.transformers import TransformersEncoder
-
-            self._encoders[settings] = TransformersEncoder(settings)
+            self._encoders[settings] = self._executor.encoder(settings)
         return self._encoders[settings]
 
     def check_filters(self) -> None:
@@ -154,7 +133,7 @@ class Models:
             if backend is not None:
                 yield role, backend
 
-    def _encoding(self) -> Iterator[tuple[str, TransformersEncoder]]:
+    def _encoding(self) -> Iterator[tuple[str, RunsEncoder]]:
         for role, encoder in encoding(self._run):
             yield role, self._encoder(encoder)
 

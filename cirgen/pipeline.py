@@ -15,6 +15,8 @@ from cirgen.captions import captions
 from cirgen.changes import save_recipe
 from cirgen.compaction import compact
 from cirgen.errors import UserError
+from cirgen.executors.base import Executor
+from cirgen.executors.local import Local
 from cirgen.filters.files import file_contents, with_file_contents
 from cirgen.filters.fitted import label_contents, with_label_contents
 from cirgen.images import RunImages
@@ -47,13 +49,18 @@ class Outcome:
     """Wall time per stage of this call."""
 
 
-def run_pipeline(run: Run) -> Outcome:
+def run_pipeline(run: Run, executor: Executor | None = None) -> Outcome:
     """Run or resume every stage, then report and export.
+
+    Args:
+        run: the run.
+        executor: says where the work is done; in this process by default.
 
     Raises:
         UserError: anything the user can mend; nothing committed is lost.
     """
-    models = Models(run)
+    executor = executor or Local()
+    models = Models(run, executor)
     note_recipe(run, models)
     save_recipe(run.folder, run.recipe)  # a start that finds no models changes nothing of what the folder remembers
     run.remove_leftovers()
@@ -61,7 +68,7 @@ def run_pipeline(run: Run) -> Outcome:
     _compact(run)
     clock = _Clock(run)
     with clock.stage("ingest"):
-        ingest(run)
+        ingest(run, executor)
     images = RunImages(run.catalog, run.store.root / "ingest")
     planner = _generate(run, models, images, clock)
     _filter(run, planner, Toolbox(run, models, images), clock)

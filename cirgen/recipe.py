@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from cirgen.executors.settings import RaySettings
 from cirgen.filters.base import FilterSettings
 from cirgen.filters.registry import FILTERS
 from cirgen.model_settings import Encoder, Model, Regenerate, Sampling
@@ -188,6 +189,7 @@ class Recipe(Settings):
     filter: tuple[AnyFilter, ...] = ()
     export: Export = Export()
     publish: Publish = Publish()
+    ray: RaySettings = RaySettings()
 
     @field_validator("filter")
     @classmethod

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,15 +18,10 @@ from cirgen.cli.options import (
 )
 from cirgen.cli.session import RUNS, new_run, told_how_to_go_on, work
 from cirgen.errors import NothingAcceptedError
+from cirgen.executors.opening import Where
 
 if TYPE_CHECKING:
     from cirgen.run_folder import Run
-
-
-class Executor(StrEnum):
-    """Where the work runs."""
-
-    LOCAL = "local"
 
 
 def run(
@@ -35,7 +29,9 @@ def run(
     output: Annotated[Path | None, typer.Option(help="Run folder; runs/NAME by default.")] = None,
     settings: SetOption = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Take the first N images of the source.")] = None,
-    executor: Annotated[Executor, typer.Option(help="Where the work runs.")] = Executor.LOCAL,  # noqa: ARG001
+    executor: Annotated[
+        Where, typer.Option(help="Where the work runs: here, or on the cluster of the recipe's section ray.")
+    ] = Where.LOCAL,
     push: Annotated[
         str | None, typer.Option(metavar="ORG/NAME", help="Push the dataset to the Hub when it is done.")
     ] = None,
@@ -65,7 +61,7 @@ def run(
     current = new_run(folder, loaded.recipe, limit, flush_rows=flush_rows, flush_seconds=flush_seconds)
     current.spending.cap(max_cost, max_hours)
     try:
-        seconds = work(current, join).seconds
+        seconds = work(current, join, executor).seconds
     except NothingAcceptedError:
         print_summary(current, {}, as_json)
         raise

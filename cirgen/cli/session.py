@@ -13,6 +13,7 @@ import typer
 
 from cirgen.cli.interrupts import insistent, stopping_in_time
 from cirgen.errors import LimitReachedError, UserError
+from cirgen.executors.opening import Where, opened
 
 if TYPE_CHECKING:
     from cirgen.changes import Change
@@ -78,7 +79,7 @@ def new_run(folder: Path, recipe: Recipe, limit: int | None = None, **flush: flo
     return Run(folder, recipe, store_of(folder, **flush), to_stderr(), limit=limit)
 
 
-def work(run: Run, join: bool = False) -> Outcome:
+def work(run: Run, join: bool = False, where: Where = Where.LOCAL) -> Outcome:
     """Run or resume every stage, holding the folder.
 
     Raises:
@@ -94,7 +95,8 @@ def work(run: Run, join: bool = False) -> Outcome:
     with stopping_cleanly(run), stopping_in_time(run.spending), hold(run.folder, join):
         quieten_transformers()
         announce(enter(run))
-        return run_pipeline(run)
+        with opened(where, run) as executor:
+            return run_pipeline(run, executor)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from cirgen.backends.base import ImageReader
-from cirgen.encoders.transformers import TransformersEncoder
-from cirgen.errors import UserError
+from cirgen.encoders.base import Encoder, Vector
 from cirgen.keyed_vectors import KEY_TYPE, KeyedVectors, write_keys, write_matrix
 from cirgen.keys import KEY_SCHEME, digest
 from cirgen.run_folder import Run
@@ -29,10 +27,8 @@ from cirgen.store import quoted, stream
 
 IMAGE_PLAN = pa.schema([("key", pa.string()), ("row", pa.int64()), ("image_id", pa.string())])
 TEXT_PLAN = pa.schema([("key", pa.string()), ("row", pa.int64()), ("text", pa.string())])
-BATCHES_PER_READ = 8
 
-Rows = list[dict[str, Any]]
-Encode = Callable[[Rows], NDArray[np.float32]]
+Encode = Callable[[Iterable[str]], Iterator[tuple[str, Vector]]]
 
 
 class RunEmbeddings:
@@ -45,7 +41,7 @@ class RunEmbeddings:
             for.
     """
 
-    def __init__(self, run: Run, encoder: TransformersEncoder, images: ImageReader | None = None) -> None:
+    def __init__(self, run: Run, encoder: Encoder, images: ImageReader | None = None) -> None:
         self._run = run
         self._encoder = encoder
         self._opens = images
@@ -99,7 +95,7 @@ class RunEmbeddings:
             raise ValueError("a text was not expected; name its column in the filter's `embeds`") from error
 
 
-def embed(run: Run, encoder: TransformersEncoder, images: ImageReader, captions: Path | None = None) -> None:
+def embed(run: Run, encoder: Encoder, images: ImageReader, captions: Path | None = None) -> None:
     """Encode the pictures of the catalog that have no embedding yet, then write the matrices that pairing reads.
 
     Args:
@@ -116,7 +112,7 @@ def embed(run: Run, encoder: TransformersEncoder, images: ImageReader, captions:
         _write_vectors(run, plan, count, run.caption_vectors)
 
 
-def _embed_images(run: Run, encoder: TransformersEncoder, images: ImageReader, plan: Path, vectors: Path) -> None:
+def _embed_images(run: Run, encoder: Encoder, images: ImageReader, plan: Path, vectors: Path) -> None:
     count = write_rows(plan, _image_plan(run, encoder.identity), IMAGE_PLAN)
     _encode_images(run, encoder, images, plan)
     _write_vectors(run, plan, count, vectors)
@@ -155,41 +151,32 @@ def _write_distinct(run: Run, scratch: Path, path: Path, planned: Iterator[dict[
         return write_rows(path, ({**fields, "row": row} for row, fields in enumerate(rows)), TEXT_PLAN)
 
 
-def _encode_images(run: Run, encoder: TransformersEncoder, images: ImageReader, plan: Path) -> None:
-    with ThreadPoolExecutor(2) as decoders:
-
-        def encode(rows: Rows) -> NDArray[np.float32]:
-            return encoder.images(list(decoders.map(lambda row: _open(images, row["image_id"]), rows)))
-
-        _encode_missing(run, plan, encode, encoder.batch_shape, "Embed images")
+def _encode_images(run: Run, encoder: Encoder, images: ImageReader, plan: Path) -> None:
+    _encode_missing(run, plan, "image_id", lambda ids: encoder.embed_images(ids, images), "Embed images")
 
 
-def _encode_texts(run: Run, encoder: TransformersEncoder, plan: Path) -> None:
-    def encode(rows: Rows) -> NDArray[np.float32]:
-        return encoder.texts([row["text"] for row in rows])
-
-    _encode_missing(run, plan, encode, encoder.batch_shape, "Embed texts")
+def _encode_texts(run: Run, encoder: Encoder, plan: Path) -> None:
+    _encode_missing(run, plan, "text", encoder.embed_texts, "Embed texts")
 
 
-def _encode_missing(run: Run, plan: Path, encode: Encode, batch_shape: int, label: str) -> None:
+def _encode_missing(run: Run, plan: Path, column: str, encode: Encode, label: str) -> None:
+    """Encode what the store lacks; `column` of the plan, which no two keys share, holds what is encoded."""
     total = run.store.count_missing(plan, "embed")
     if not total:
         return
-    rows = itertools.chain.from_iterable(batch.to_pylist() for batch in run.store.missing(plan, "embed"))
+    asked: dict[str, dict[str, Any]] = {}
+
+    def missing() -> Iterator[str]:
+        for batch in run.store.missing(plan, "embed"):
+            for row in batch.to_pylist():
+                asked[row[column]] = row
+                yield row[column]
+
     with run.store.writer("embed") as writer, run.progress.step(label, total) as step:
-        while chunk := list(itertools.islice(rows, batch_shape * BATCHES_PER_READ)):
-            for row, vector in zip(chunk, encode(chunk), strict=True):
-                writer.write(_row(row["key"], vector, row["attempt"]))
-            step.advance(len(chunk))
-
-
-def _open(images: ImageReader, image_id: str) -> Any:
-    try:
-        return images.open(image_id)
-    except OSError as error:
-        raise UserError(
-            f"An image can no longer be read ({error}); run again to take its folder in afresh."
-        ) from error
+        for name, vector in encode(missing()):
+            row = asked.pop(name)
+            writer.write(_row(row["key"], vector, row["attempt"]))
+            step.advance()
 
 
 def _row(key: str, vector: NDArray[np.float32], attempt: int = 0) -> dict[str, Any]:

@@ -7,34 +7,30 @@
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
 
 from cirgen.blobs import BLOB_SUFFIX
+from cirgen.executors.base import Executor, Reader
+from cirgen.executors.local import Local
 from cirgen.file_locks import claim
-from cirgen.keys import KEY_SCHEME, digest
-from cirgen.pictures import PictureError, color_hash, decode, perceptual_hash, pixel_hash
 from cirgen.run_folder import Run
-from cirgen.schemas import ALIAS, INGEST, RERUN_STATUSES, Status
+from cirgen.schemas import ALIAS, INGEST, RERUN_STATUSES
 from cirgen.shards import TEMPORARY_SUFFIX, flush_to_disk, write_rows
-from cirgen.sources.base import Item, Source, utf8_text
+from cirgen.sources.base import Item, Source
+from cirgen.sources.reading import Read, alias_of, item_key, item_path
 from cirgen.sources.registry import SOURCES
 from cirgen.stages.catalog import write_catalog
 from cirgen.store import ShardWriter, Store, stream
 
 STAGE = "ingest"
-WORKERS = min(8, os.cpu_count() or 1)
-AHEAD = 4 * WORKERS  # images read and decoded, but not yet committed
 
 INGEST_PLAN = pa.schema(
     [
@@ -47,17 +43,21 @@ INGEST_PLAN = pa.schema(
 """One row per item that the source has now; what is said of an image is read here, so that it may change for free."""
 
 
-def ingest(run: Run) -> None:
+def ingest(run: Run, executor: Executor | None = None) -> None:
     """Take in every image of the recipe's source that the store has not seen, then write the catalog.
+
+    Args:
+        run: the run.
+        executor: says who reads the images; threads of this process by default.
 
     Raises:
         UserError: the source is missing or empty, or none of its images can be decoded.
     """
-    _take_in(run)
+    _take_in(run, executor or Local())
     write_catalog(run, run.ingest_plan)
 
 
-def _take_in(run: Run) -> None:
+def _take_in(run: Run, executor: Executor) -> None:
     source = SOURCES.build(run.recipe.images)
     _report(run, source)
     items = islice(source.items(), run.limit)
@@ -65,18 +65,10 @@ def _take_in(run: Run) -> None:
     writer = IngestWriter(run.store)
     known = source.count()
     total = run.limit if known is None else known if run.limit is None else min(known, run.limit)
-    with (
-        run.progress.step("Ingest images", total) as step,
-        writer,
-        ThreadPoolExecutor(WORKERS, thread_name_prefix="ingest") as pool,
-    ):
-        pending = _Pending(pool, writer, step.advance)
-        try:
-            write_rows(run.ingest_plan, _planned(items, seen, pending), INGEST_PLAN)
-            pending.finish()
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+    with run.progress.step("Ingest images", total) as step, writer, executor.reader() as reader:
+        pending = _Pending(reader, writer, step.advance)
+        write_rows(run.ingest_plan, _planned(items, seen, pending), INGEST_PLAN)
+        pending.finish()
 
 
 def _report(run: Run, source: Source) -> None:
@@ -97,22 +89,7 @@ def _planned(items: Iterator[Item], seen: _Committed, pending: _Pending) -> Iter
         else:
             pending.submit(item, key, attempt)
         last_key = key
-        yield {"key": key, "path": _path(item), "caption": item.caption, "alias": _alias(item)}
-
-
-def item_key(item: Item) -> str:
-    """Return the key of an item's row: its name and what stands for its content, never its position."""
-    return digest(STAGE, KEY_SCHEME, item.source, item.source_id, item.identity)
-
-
-def _alias(item: Item) -> dict[str, str]:
-    return {field.name: getattr(item, field.name) for field in ALIAS}
-
-
-def _path(item: Item) -> str:
-    """Return where the bytes lie; empty where no table can hold the name, so that they are copied into the run."""
-    path = str(item.path.absolute()) if item.path else ""
-    return path if path == utf8_text(path) else ""
+        yield {"key": key, "path": item_path(item), "caption": item.caption, "alias": alias_of(item)}
 
 
 class _Committed:
@@ -140,21 +117,14 @@ class _Committed:
 _NO_KEYS = pa.schema([("key", pa.string()), ("attempt", pa.int32()), ("again", pa.bool_())]).empty_table()
 
 
-class _Read(NamedTuple):
-    """One item after reading: the row, and the bytes where the store has to keep them."""
-
-    row: dict[str, Any]
-    data: bytes
-
-
 class _Pending:
-    """Images on their way through the pool, at most `AHEAD` of them, committed in the order of the source."""
+    """Images on their way through a reader, as many as it bears, committed in the order of the source."""
 
-    def __init__(self, pool: ThreadPoolExecutor, writer: IngestWriter, advance: Callable[[], None]) -> None:
-        self._pool = pool
+    def __init__(self, reader: Reader, writer: IngestWriter, advance: Callable[[], None]) -> None:
+        self._reader = reader
         self._writer = writer
         self._advance = advance
-        self._waiting: deque[Future[_Read]] = deque()
+        self._waiting: deque[Callable[[], Read]] = deque()
 
     def skip(self) -> None:
         """Count an item that needs no work."""
@@ -162,9 +132,9 @@ class _Pending:
 
     def submit(self, item: Item, key: str, attempt: int) -> None:
         """Read and decode an item as soon as a worker is free."""
-        if len(self._waiting) == AHEAD:
+        if len(self._waiting) == self._reader.most:
             self._commit()
-        self._waiting.append(self._pool.submit(read_item, item, key, attempt))
+        self._waiting.append(self._reader.submit(item, key, attempt))
 
     def finish(self) -> None:
         """Wait for what is still on its way."""
@@ -172,47 +142,9 @@ class _Pending:
             self._commit()
 
     def _commit(self) -> None:
-        row, data = self._waiting.popleft().result()
+        row, data = self._waiting.popleft()()
         self._writer.write_image(row, data)
         self._advance()
-
-
-def read_item(item: Item, key: str, attempt: int) -> _Read:
-    """Read an item once and describe it; whatever is wrong with it becomes the row's status and reason."""
-    row = _empty_row(item, key, attempt)
-    try:
-        data = item.read()
-    except (OSError, ValueError, MemoryError) as error:
-        return _failed(row, _status_of(error), f"cannot be read: {error}")
-    row |= {"image_id": hashlib.sha256(data).hexdigest(), "length": len(data)}
-    try:
-        image, notes, format_name = decode(data)
-        row |= {"notes": list(notes), "format": format_name, "width": image.width, "height": image.height}
-        row |= {"pixel_hash": pixel_hash(image), "color_hash": color_hash(image)}
-        row["perceptual_hash"] = perceptual_hash(image)
-    except PictureError as error:
-        return _failed(row, "image_error", str(error))
-    except MemoryError:
-        return _failed(row, "oom", "decoding needs more memory than there is")
-    return _Read(row, b"" if row["path"] else data)
-
-
-def _status_of(error: Exception) -> Status:
-    """Tell what may be read another time, which every resumed run tries, from what can never be."""
-    if isinstance(error, MemoryError):
-        return "oom"
-    hopeless = isinstance(error, ValueError) or getattr(error, "errno", None) == errno.ENAMETOOLONG
-    return "image_error" if hopeless else "engine_error"
-
-
-def _empty_row(item: Item, key: str, attempt: int) -> dict[str, Any]:
-    empty = {field.name: "" for field in INGEST if field.type == pa.string()}
-    place = {"path": _path(item), "offset": item.offset, "length": 0, "caption": item.caption, "alias": _alias(item)}
-    return {**empty, "key": key, "attempt": attempt, "status": "ok", "width": 0, "height": 0, "notes": [], **place}
-
-
-def _failed(row: dict[str, Any], status: Status, error: str) -> _Read:
-    return _Read({**row, "status": status, "error": utf8_text(error)}, b"")
 
 
 class IngestWriter(ShardWriter):

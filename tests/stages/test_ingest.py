@@ -21,6 +21,7 @@ import pytest
 from PIL import Image
 
 from cirgen.errors import UserError
+from cirgen.executors.local import LocalReader
 from cirgen.recipe import Export
 from cirgen.resources import local_path
 from cirgen.run_folder import Run
@@ -261,7 +262,7 @@ def test_no_more_images_wait_in_memory_than_the_queue_is_long(tmp_path: Path, mo
     monkeypatch.setattr(Folder, "items", counted)
     monkeypatch.setattr(stage.IngestWriter, "write_image", written)
     ingest(run)
-    assert max(lead) <= stage.AHEAD + 1
+    assert max(lead) <= LocalReader.most + 1
 
 
 def test_an_error_in_the_source_keeps_what_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,7 +277,7 @@ def test_an_error_in_the_source_keeps_what_was_read(tmp_path: Path, monkeypatch:
     with pytest.raises(UserError, match="fetch it again"):
         ingest(run)
     assert not run.catalog.exists()
-    assert len(stored(run)) >= 50 - stage.AHEAD
+    assert len(stored(run)) >= 50 - LocalReader.most
     assert threading.active_count() < 20
 
 
