@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 
 class UserError(Exception):
     """A problem the user can mend: one sentence that says what is wrong and names the fix; shown without traceback."""
@@ -13,3 +16,6 @@ class LimitReachedError(UserError):
 
 class NothingAcceptedError(UserError):
     """A run came to its end and no triplet passed its filters."""
+
+    seconds: Mapping[str, float] = MappingProxyType({})
+    """Wall time of the call by stage."""

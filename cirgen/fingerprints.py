@@ -228,10 +228,11 @@ def _folder_list(folder: Path, progress: Progress) -> Path:
 def _read_list(path: Path) -> Fingerprints:
     try:
         file = pq.ParquetFile(path)
-        table = file.read(columns=[name for name in HASHES if name in file.schema_arrow.names])
+        table = file.read(columns=list(dict.fromkeys(name for name in HASHES if name in file.schema_arrow.names)))
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path} is no list of fingerprints ({error}); make one with `cirgen fingerprint`.") from error
-    name = (file.schema_arrow.metadata or {}).get(NAME_KEY, b"").decode("utf8", "replace") or path.stem
+    told = (file.schema_arrow.metadata or {}).get(NAME_KEY, b"").decode("utf8", "replace")
+    name = "".join(filter(str.isprintable, told)) or path.stem  # it goes to terminals
     return of_table(table, name, path)
 
 
@@ -242,7 +243,7 @@ def of_table(table: pa.Table, name: str, origin: Path) -> Fingerprints:
         UserError: a column is missing or holds something else, or there is no row.
     """
     for column, digits in DIGITS.items():
-        wrong = column not in table.column_names or not _all_hex(table.column(column), digits)
+        wrong = table.column_names.count(column) != 1 or not _all_hex(table.column(column), digits)
         if wrong:
             raise UserError(
                 f"{origin} is no list of fingerprints: its column {column} has not {digits} hex digits in every row; "
@@ -263,8 +264,10 @@ def of_table(table: pa.Table, name: str, origin: Path) -> Fingerprints:
 
 
 def _all_hex(column: pa.ChunkedArray, digits: int) -> bool:
+    if not pa.types.is_string(column.type):
+        return False
     found = pc.match_substring_regex(column, f"^[0-9a-f]{{{digits}}}$")
-    return pa.types.is_string(column.type) and pc.sum(pc.invert(pc.fill_null(found, False))).as_py() in (0, None)
+    return pc.sum(pc.invert(pc.fill_null(found, False))).as_py() in (0, None)
 
 
 def contents(lists: Iterable[Fingerprints]) -> str:

@@ -8,7 +8,7 @@ encoder, or another way to draw the corpus, is doubt beside it.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from math import hypot, sqrt
+from math import hypot, isfinite, nan, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -25,11 +25,16 @@ _Z = 1.959964  # 97.5 % quantile of the normal distribution
 
 
 class Interval(NamedTuple):
-    """A figure with its 95 % interval."""
+    """A figure with its 95 % interval; NaN for limits that the rows cannot tell."""
 
     value: float
     low: float
     high: float
+
+    @property
+    def known(self) -> bool:
+        """Return whether the rows could tell the limits."""
+        return isfinite(self.low) and isfinite(self.high)
 
 
 def resamples(size: int, rng: np.random.Generator, draws: int) -> Iterator[Floats]:
@@ -44,7 +49,8 @@ def resamples(size: int, rng: np.random.Generator, draws: int) -> Iterator[Float
 def share(hits: Sequence[bool] | NDArray[np.bool_], clusters: Sequence[Hashable], seed: int = 0) -> Interval:
     """Return the share of `hits`, 0 to 1, with its interval.
 
-    Where every row agrees a bootstrap has no width: there it is Wilson's interval over the number of clusters.
+    Where every cluster agrees, one by itself among them, a bootstrap has no width: there it is Wilson's interval over
+    the number of clusters.
 
     Raises:
         ValueError: there are no rows.
@@ -52,16 +58,20 @@ def share(hits: Sequence[bool] | NDArray[np.bool_], clusters: Sequence[Hashable]
     values = np.asarray(hits, dtype=np.float64)
     if not len(values):
         raise ValueError("a share of no rows")
-    if values.min() == values.max():
-        low, high = wilson(float(values[0]), len(set(clusters)))
-        return Interval(float(values[0]), min(low, float(values[0])), max(high, float(values[0])))
-    return of_means(values[:, None], clusters, lambda means: means[..., 0], seed)
+    found = of_means(values[:, None], clusters, lambda means: means[..., 0], seed)
+    if found.known:
+        return found
+    low, high = wilson(found.value, len(set(clusters)))
+    return Interval(found.value, min(low, found.value), max(high, found.value))
 
 
 def of_means(
     values: Floats, clusters: Sequence[Hashable], figure: Callable[[Floats], Floats], seed: int = 0
 ) -> Interval:
     """Return a figure that is made of the means of columns, with its interval.
+
+    Its limits are unknown where nothing varies, as with a single cluster, and where draws have no figure, such as a
+    quotient by a mean that is rarely above 0.
 
     Args:
         values: [rows, M].
@@ -74,9 +84,15 @@ def of_means(
     sizes = np.bincount(of_row).astype(np.float64)
     sums = np.stack([np.bincount(of_row, weights=column) for column in values.T], axis=1)
     rng = np.random.default_rng(seed)
+    value = float(figure(values.mean(axis=0)))
+    if len(sizes) < 2:
+        return Interval(value, nan, nan)
     drawn = [figure((counts @ sums) / (counts @ sizes)[:, None]) for counts in resamples(len(sizes), rng, DRAWS)]
-    low, high = np.nanpercentile(np.concatenate(drawn), LEVELS)
-    return Interval(float(figure(values.mean(axis=0))), float(low), float(high))
+    found = np.concatenate(drawn)
+    if not np.isfinite(found).all() or found.min() == found.max():
+        return Interval(value, nan, nan)
+    low, high = np.percentile(found, LEVELS)
+    return Interval(value, float(low), float(high))
 
 
 def difference(one: Interval, other: Interval) -> Interval:

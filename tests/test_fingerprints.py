@@ -121,6 +121,8 @@ def test_a_folder_without_a_picture_writes_no_list(tmp_path: Path) -> None:
         (pa.table({"sha256": ["a" * 64]}), "its column pixel_hash has not 64 hex digits"),
         (pa.table({name: ["x"] for name in SCHEMA.names}), "its column sha256 has not 64 hex digits"),
         (pa.table({"text": ["a"]}), "its column sha256"),
+        (pa.table({name: [1] for name in SCHEMA.names}), "its column sha256 has not 64 hex digits"),
+        (pa.table({name: [["a"]] for name in SCHEMA.names}), "its column sha256 has not 64 hex digits"),
         (SCHEMA.empty_table(), "lists no picture"),
     ],
 )

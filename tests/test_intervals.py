@@ -49,7 +49,7 @@ def test_what_two_columns_share_cancels_in_a_figure_of_both() -> None:
     base = (rng.random(400) < 0.5).astype(float)
     columns = np.stack([base, base], axis=1)
     gap = of_means(columns, range(400), lambda means: means[..., 0] - means[..., 1])
-    assert gap == (0, 0, 0)
+    assert (gap.value, gap.known) == (0, False)
 
 
 def test_limits_of_a_difference_of_independent_shares_add_as_squares() -> None:
@@ -64,3 +64,21 @@ def test_every_draw_takes_as_many_rows_as_there_are(size: int, draws: int) -> No
     drawn = np.concatenate(list(resamples(size, np.random.default_rng(0), draws)))
     assert drawn.shape == (draws, size)
     assert (drawn.sum(axis=1) == size).all()
+
+
+def test_one_reference_gives_a_share_all_the_doubt_of_a_single_draw() -> None:
+    found = share([True] * 15 + [False] * 5, ["the only one"] * 20)
+    assert found.value == 0.75
+    assert found.low < 0.25
+    assert found.high > 0.9
+
+
+def test_a_figure_whose_limits_rows_cannot_tell_has_none() -> None:
+    one = of_means(np.array([[1.0], [3.0]]), ["a", "a"], lambda means: means[..., 0])
+    assert (one.value, one.known) == (2.0, False)
+    alike = of_means(np.ones((5, 1)), range(5), lambda means: means[..., 0])
+    assert (alike.value, alike.known) == (1.0, False)
+    rare = np.array([[1.0, 1.0], *[[0.0, 1.0]] * 49])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        quotient = of_means(rare, range(50), lambda means: means[..., 1] / means[..., 0])
+    assert (quotient.value, quotient.known) == (50.0, False)

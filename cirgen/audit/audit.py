@@ -37,6 +37,7 @@ NO_BENCHMARK = (
     "no benchmark is named: give --benchmark PATH, a folder of its pictures, or a list that `cirgen fingerprint` wrote"
 )
 NO_PAIR = "no row has both of its pictures"
+OWN_REFERENCE = "every row asks for its own reference"
 NO_TARGETS = "every target is withheld, so there is no triplet"
 
 
@@ -163,7 +164,8 @@ def _ranked(
     texts = list(dict.fromkeys(row.text for row in corpus.triplets))
     queries = answerable(corpus, pictures, texts)
     if not queries:
-        return [], None, NO_PAIR
+        same = all(row.reference == row.target for row in corpus.triplets)
+        return [], None, OWN_REFERENCE if same else NO_PAIR
     encoders = [embed(model, corpus, pictures, texts, progress) for model in chosen]
     return encoders, rank(corpus, pictures, queries, encoders, progress), ""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -37,13 +38,23 @@ class Cache:
         wanted = pa.array(sorted(set(keys)), pa.string())
         parts = [self._schema.empty_table()]
         for shard in sorted(self._folder.glob("*.parquet")) if len(wanted) else ():
-            there = pq.read_table(shard, columns=[KEY]).column(KEY)
-            mask = pc.is_in(there, value_set=wanted)
-            if pc.any(mask).as_py():
-                found = pq.read_table(shard).filter(mask).cast(self._schema)
+            found = self._in_shard(shard, wanted)
+            if found is not None:
                 parts.append(found)
                 wanted = wanted.filter(pc.invert(pc.is_in(wanted, value_set=found.column(KEY))))
         return pa.concat_tables(parts)
+
+    def _in_shard(self, shard: Path, wanted: pa.Array) -> pa.Table | None:
+        """Return the wanted rows of a shard, None where it has none; a damaged one goes, and its rows are made anew."""
+        try:
+            there = pq.read_table(shard, columns=[KEY]).column(KEY)
+            mask = pc.is_in(there, value_set=wanted)
+            return pq.read_table(shard).filter(mask).cast(self._schema) if pc.any(mask).as_py() else None
+        except FileNotFoundError:
+            return None
+        except (pa.ArrowException, OSError, KeyError):
+            shard.unlink(missing_ok=True)
+            return None
 
     def add(self, keys: Sequence[str], values: Mapping[str, Any]) -> None:
         """Keep the values of keys that are not there yet."""

@@ -153,10 +153,10 @@ def ratio(name: str, label: str, found: Interval) -> Figure:
 
 
 def _scaled(name: str, label: str, found: Interval | float, unit: Unit, scale: float) -> Figure:
-    if isinstance(found, Interval):
+    if isinstance(found, Interval) and found.known:
         value, low, high = (scale * one for one in found)
         return Figure(name, label, value, unit, low, high)
-    return Figure(name, label, scale * found, unit)
+    return Figure(name, label, scale * (found.value if isinstance(found, Interval) else found), unit)
 
 
 def missing(reason: str, names: Sequence[tuple[str, str]], unit: Unit = "percent") -> tuple[Figure, ...]:

@@ -96,10 +96,16 @@ def _with_foreign(queries: Sequence[Query]) -> list[Query]:
     """Give each query the text of the next one, in an order by hash, that says something else."""
     order = sorted(range(len(queries)), key=lambda place: digest("audit-foreign", queries[place].row.row_id))
     found = list(queries)
-    for at, place in enumerate(order):
-        following = (queries[order[(at + step) % len(order)]].text for step in range(1, len(order)))
-        foreign = next((text for text in following if text != queries[place].text), NOBODY)
-        found[place] = queries[place]._replace(foreign=foreign)
+    texts = [queries[place].text for place in order]
+    last = next((at for at, text in enumerate(texts) if text != texts[at - 1]), None)
+    if last is None:  # all say the same
+        return found
+    foreign = texts[last]
+    for step in range(1, len(order) + 1):  # backwards, from a text whose next one differs
+        at = (last - step) % len(order)
+        following = texts[(at + 1) % len(order)]
+        foreign = following if following != texts[at] else foreign
+        found[order[at]] = queries[order[at]]._replace(foreign=foreign)
     return found
 
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from cirgen.audit.figures import Figure, Section, missing, number, percent
 from cirgen.audit.judged import Judged
-from cirgen.audit.ranking import Ranks
+from cirgen.audit.ranking import NOBODY, Ranks
 from cirgen.intervals import of_means, share
 
 NAMES = (
@@ -37,11 +37,17 @@ def rivals_section(ranks: Ranks, judged: Sequence[Judged], no_judge: str) -> Sec
     mean = of_means(ranks.rivals[:, None].astype(float), references, lambda means: means[..., 0])
     figures = (
         percent(*NAMES[0], share(ranks.rivals > 0, references)),
-        percent(*NAMES[1], share(ranks.foreign_rivals > 0, references)),
+        *_control(ranks, references),
         number(*NAMES[2], mean.value),
         *_estimate(judged, no_judge),
     )
     return Section("false_negatives", "False negatives", figures, ABOUT)
+
+
+def _control(ranks: Ranks, references: Sequence[str]) -> tuple[Figure, ...]:
+    if any(query.foreign == NOBODY for query in ranks.queries):
+        return missing("all rows have the same text, so none has that of another", NAMES[1:2])
+    return (percent(*NAMES[1], share(ranks.foreign_rivals > 0, references)),)
 
 
 def _estimate(judged: Sequence[Judged], no_judge: str) -> tuple[Figure, ...]:

@@ -89,7 +89,7 @@ def _bytes(name: str) -> bytes:
 def _table(name: str, content: bytes) -> pa.Table:
     try:
         table = pq.read_table(io.BytesIO(content))
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
         raise UserError(f"{name} is no Parquet file; write it with `cirgen review RUN --export {name}`.") from error
     missing = [column for column in (*IDENTITY, GOOD) if column not in table.column_names]
     if missing:
@@ -107,7 +107,9 @@ def _check(name: str, row: Mapping[str, Any]) -> None:
     if any(not isinstance(row[column], str) for column in IDENTITY):
         raise UserError(f"The columns {', '.join(IDENTITY)} of {name} must be texts; write them as such.")
     weight = row[WEIGHT]
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight <= MOST_WEIGHT:
+    if isinstance(weight, bool) or not isinstance(weight, int | float):
+        raise UserError(f"A weight in the labels file {name} is a {type(weight).__name__}; write weights as numbers.")
+    if not 0 < weight <= MOST_WEIGHT:
         raise UserError(f"A weight in the labels file {name} is {weight}; weights go from above 0 to {MOST_WEIGHT:g}.")
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cirgen.filters.asking import AskingFilter, AskingSettings, Wanted, failure
 from cirgen.filters.base import Score, ScoreNote
@@ -41,6 +41,12 @@ class RoundTripSettings(AskingSettings):
     shuffles: int = Field(3, ge=1, le=100)
     """Orders of the candidates, drawn by the triplet's content."""
     prompt: Name = "pick-target"
+
+    @model_validator(mode="after")
+    def _orders(self) -> Self:
+        if self.min_passed is not None and self.min_passed > self.shuffles:
+            raise ValueError(f"min_passed {self.min_passed} is above shuffles {self.shuffles}; raise shuffles")
+        return self
 
 
 class Shuffle(NamedTuple):

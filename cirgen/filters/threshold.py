@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -48,6 +49,10 @@ class BoundedSettings(FilterSettings):
             if len(ways) > 1:
                 said = f"{', '.join(ways[:-1])} and {ways[-1]}"
                 raise ValueError(f"{said} are {_NUMBERS[len(ways)]} ways to say one thing; keep one")
+        for least, most in _opposed(options):
+            low, high = getattr(self, least), getattr(self, most)
+            if low is not None and high is not None and low > high:
+                raise ValueError(f"{least} {low:g} is above {most} {high:g}, so nothing would pass; swap them")
         if not self.is_bounded():
             known = ", ".join(" or ".join(_names(option)) for option in options)
             raise ValueError(f"without a bound this filter can reject nothing; set {known}")
@@ -69,6 +74,14 @@ class BoundedSettings(FilterSettings):
         """Return the bounds that are fitted, by the name of the bound."""
         found = {option: getattr(self, f"{option}{FIT_SUFFIX}") for option in self.options()}
         return {option: fit for option, fit in found.items() if fit is not None}
+
+
+def _opposed(options: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the settings that bound one score from both sides, value with value and percentile with percentile."""
+    for option in options:
+        other = option.replace("min_", "max_", 1)
+        if option.startswith("min_") and other in options:
+            yield from ((f"{option}{ending}", f"{other}{ending}") for ending in ("", SUFFIX))
 
 
 def _names(option: str) -> list[str]:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cirgen.file_locks import alone
-from cirgen.review.verdicts import VERDICTS
+from cirgen.review.verdicts import VERDICTS, reviewer_name
 from cirgen.shards import flush_to_disk
 
 
@@ -89,10 +89,11 @@ class Journal:
 def _parsed(line: bytes) -> tuple[str, str, str] | None:
     try:
         said = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     match said:
         case {"reviewer": str(reviewer), "triplet_id": str(triplet_id), "verdict": str(verdict)}:
-            return (reviewer, triplet_id, verdict) if verdict in VERDICTS else None
+            known = verdict in VERDICTS and "" != reviewer == reviewer_name(reviewer)
+            return (reviewer, triplet_id, verdict) if known else None
         case _:
             return None

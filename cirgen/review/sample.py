@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -94,10 +94,27 @@ def read_sample(folder: Path) -> Sample | None:
         return None
     try:
         table = pq.read_table(path, schema=SAMPLE)
-        design = json.loads(pq.read_metadata(path).metadata[_DESIGN])
-    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        design = _design(json.loads(pq.read_metadata(path).metadata[_DESIGN]))
+        rows = tuple(Row(**row) for row in table.to_pylist())
+        _check_strata(rows, design)
+    except (pa.ArrowException, OSError, LookupError, AttributeError, TypeError, ValueError) as error:
         raise UserError(f"{path} is damaged: move it away, and `cirgen review` draws the sample again.") from error
-    return Sample(tuple(Row(**row) for row in table.to_pylist()), Design(**design))
+    return Sample(rows, design)
+
+
+def _design(found: Mapping[str, Any]) -> Design:
+    design = Design(**found)
+    if design.origin not in ORIGINS or type(design.rows) is not int or type(design.seed) is not int:
+        raise ValueError("no design")
+    if not all(type(number) is int for number in design.population.values()):
+        raise TypeError("no population")
+    return design
+
+
+def _check_strata(rows: Sequence[Row], design: Design) -> None:
+    unknown = {row.stratum for row in rows} - ({*STRATA} & {*design.population})
+    if unknown:
+        raise ValueError(f"strata {unknown}")
 
 
 def open_sample(

@@ -26,8 +26,9 @@ class Share(NamedTuple):
 def share(hits: Sequence[bool], clusters: Sequence[Hashable], seed: int = 0) -> Share | None:
     """Return the share of `hits` with a 95 % interval, or None without rows.
 
-    Rows of one reference are alike, so whole clusters are drawn (percentile bootstrap, 1,000 draws). Where every row
-    agrees the bootstrap would give no width: there it is Wilson's interval over the number of clusters.
+    Rows of one reference are alike, so whole clusters are drawn (percentile bootstrap, 1,000 draws). Where every
+    cluster agrees, one by itself among them, the bootstrap would give no width: there it is Wilson's interval over the
+    number of clusters.
     """
     if not hits:
         return None
@@ -35,10 +36,9 @@ def share(hits: Sequence[bool], clusters: Sequence[Hashable], seed: int = 0) -> 
     sizes = np.bincount(of_row).astype(float)
     found = np.bincount(of_row, weights=np.array(hits, dtype=float)).astype(float)
     mean = float(found.sum() / sizes.sum())
-    if mean in (0.0, 1.0):
+    low, high = _bootstrap(found, sizes, seed)
+    if low == high:
         low, high = wilson(mean, len(sizes))
-    else:
-        low, high = _bootstrap(found, sizes, seed)
     return Share(mean, low, high, len(hits), len(sizes))
 
 

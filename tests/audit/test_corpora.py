@@ -227,3 +227,38 @@ def test_what_is_no_corpus_is_said_in_one_sentence(tmp_path: Path) -> None:
         with pytest.raises(UserError) as error:
             read(path)
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("cell", ["2", '["2"]', "[2]", "[2.0]"])
+def test_positives_of_a_table_are_names_and_never_letters(tmp_path: Path, cell: str) -> None:
+    table = tmp_path / "table.csv"
+    quoted = '"' + cell.replace('"', '""') + '"'
+    table.write_text(f"reference,text,target,positives\n0,make it red,1,{quoted}\n", encoding="utf8")
+    assert read(table).rows[0].positives == ("2",)
+
+
+def test_ids_of_whole_numbers_stay_so_where_one_is_missing(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("id,reference,text,target\n0,6,make it red,7\n1,7,make it blue,\n", encoding="utf8")
+    rows = read(table).rows
+    assert [(row.row_id, row.reference, row.target) for row in rows] == [("0", "6", "7"), ("1", "7", "")]
+
+
+def test_captions_that_are_numbers_are_texts(tmp_path: Path) -> None:
+    row = {"reference": "0", "text": "a", "target": "1", "target_caption": 8}
+    assert {facts.caption for facts in read(write_json(tmp_path / "table.json", [row])).facts.values()} == {"8"}
+
+
+def test_a_table_without_rows_says_so(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("reference,text,target\n", encoding="utf8")
+    with pytest.raises(UserError, match="no rows"):
+        read(table)
+
+
+def test_a_fashioniq_copy_without_one_kind_of_captions_names_the_file(tmp_path: Path) -> None:
+    write_fashioniq(tmp_path)
+    for path in (tmp_path / "captions").glob("cap.dress.*"):
+        path.unlink()
+    with pytest.raises(UserError, match=r"cap\.dress\."):
+        read(tmp_path)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+from dataclasses import asdict, replace
 from math import comb
 
 import numpy as np
@@ -13,8 +15,10 @@ from hypothesis import strategies as st
 from cirgen.audit.catalog import Catalog, Hashes
 from cirgen.audit.corpus import Corpus, Row
 from cirgen.audit.embeddings import Embedded
-from cirgen.audit.ranking import Ranks, answerable, chance, first_rivals, rank
+from cirgen.audit.ranking import NOBODY, Ranks, answerable, chance, first_rivals, rank
+from cirgen.audit.rivals import rivals_section
 from cirgen.audit.shortcuts import shortcuts_section
+from cirgen.keys import digest
 from cirgen.progress import Silent
 
 NO_HASH = Hashes("", "0" * 16, "00" * 96)
@@ -205,3 +209,36 @@ def test_embeddings_that_know_nothing_solve_as_many_queries_as_chance() -> None:
         figure, expected = found[rate], found[by_chance].value
         assert figure.low is not None and figure.high is not None and expected is not None
         assert figure.low - 0.5 <= expected <= figure.high + 0.5
+
+
+def test_a_quotient_by_a_rare_hit_has_no_interval_and_json_stays_json() -> None:
+    found = one_hot_world(text_knows=True, image_knows=False)
+    ranks = np.full_like(found.ranks, 500)
+    ranks[0, 0, 0] = 1  # one query finds its target by both, three by text
+    ranks[0, 1, :3] = 1
+    section = shortcuts_section(found._replace(ranks=ranks), 0)
+    figure = next(one for one in section.figures if one.name == "text_ratio")
+    assert (figure.value, figure.low, figure.high) == (pytest.approx(3), None, None)
+    json.dumps([asdict(one) for one in section.figures], allow_nan=False)
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=12))
+def test_the_control_takes_the_next_text_that_says_something_else(texts: list[int]) -> None:
+    rows = tuple(Row(f"r{n}", "train", "all", "a", f"text {text}", "b") for n, text in enumerate(texts))
+    corpus = Corpus("made", "made", rows, {"all": ("a", "b")})
+    names = list(dict.fromkeys(row.text for row in rows))
+    queries = answerable(corpus, catalog(["a", "b"]), names)
+    order = sorted(range(len(rows)), key=lambda place: digest("audit-foreign", rows[place].row_id))
+    for at, place in enumerate(order):
+        following = [queries[order[(at + step) % len(order)]].text for step in range(1, len(order))]
+        expected = next((text for text in following if text != queries[place].text), NOBODY)
+        assert queries[place].foreign == expected
+
+
+def test_a_corpus_that_always_says_the_same_has_no_control() -> None:
+    corpus, pictures, encoders = made(3)
+    same = replace(corpus, rows=tuple(row._replace(text="make it red") for row in corpus.rows))
+    section = rivals_section(ranked(same, pictures, [encoders[0]._replace(texts=encoders[0].texts[:1])]), (), "")
+    control = next(one for one in section.figures if one.name == "control")
+    assert control.value is None
+    assert "the same text" in control.absent

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from pydantic import ValidationError
 
 from deciding import Plane, decide, make_filter, reason, triplets
 
@@ -48,3 +51,24 @@ def test_agreement_measures_text_and_target_against_text_and_reference() -> None
     assert decide(part, rows, Plane()) == ["", "text far from the target", "text nearer to the reference"]
     by_percentile = make_filter("agreement", min_target_percentile=50)
     assert decide(by_percentile, rows, Plane()) == ["", "text far from the target", ""]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("change_count", {"min_changes": 5, "max_changes": 2}, "min_changes 5 is above max_changes 2"),
+        (
+            "change_count",
+            {"min_changes_percentile": 90, "max_changes_percentile": 5},
+            "min_changes_percentile 90 is above max_changes_percentile 5",
+        ),
+        ("round_trip", {"min_passed": 5, "shuffles": 3}, "min_passed 5 is above shuffles 3"),
+    ],
+)
+def test_bounds_that_nothing_can_pass_are_refused_before_a_model_is_asked(
+    name: str, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValidationError, match=message):
+        make_filter(name, **settings)
+    loose = {option: value for option, value in settings.items() if option.startswith(("max", "shuffles"))}
+    assert make_filter(name, **{**loose, next(iter(settings)): 1})

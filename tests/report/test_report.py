@@ -13,7 +13,7 @@ import pytest
 from cirgen.errors import UserError
 from cirgen.filters.registry import FILTERS
 from cirgen.publish.counts import count
-from cirgen.report.page import duration
+from cirgen.report.page import STYLE, duration, render
 from cirgen.report.plots import Window, similarity_plot, word_plot
 from cirgen.report.sample import REJECTED_EACH, Sample
 from cirgen.report.similarities import filter_window, windows
@@ -287,3 +287,11 @@ def test_rates_are_rows_per_second(run: Run) -> None:
 
 def test_seconds_are_said_as_people_say_them() -> None:
     assert [duration(s) for s in (0.25, 59.9, 61, 3_660)] == ["0.2 s", "59.9 s", "1 min 01 s", "1 h 01 min"]
+
+
+def test_characters_that_nobody_sees_are_shown_as_out_of_place(tmp_path: Path) -> None:
+    template = tmp_path / "page.j2"
+    template.write_text("{{ style }}<p>{{ text }}</p>", encoding="utf8")
+    page = render(template, text="make\x00 it \u202ered\u202c\n <b>now</b>")
+    assert "<p>make\ufffd it \ufffdred\ufffd\n &lt;b&gt;now&lt;/b&gt;</p>" in page
+    assert STYLE.read_text(encoding="utf8") in page

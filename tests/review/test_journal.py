@@ -106,3 +106,21 @@ def test_a_name_is_kept_in_one_form_or_refused(given_name: str, kept: str) -> No
 )
 def test_the_majority_decides_and_a_tie_is_unclear(verdicts: list[str], verdict: str) -> None:
     assert majority(verdicts) == majority(reversed(verdicts)) == verdict
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[" * 200_000,
+        json.dumps({"reviewer": "\ud800", "triplet_id": "a", "verdict": "good"}).encode(),
+        json.dumps({"reviewer": "", "triplet_id": "a", "verdict": "good"}).encode(),
+        b"7",
+    ],
+    ids=["nested", "surrogate", "nameless", "number"],
+)
+def test_a_line_that_no_server_wrote_is_counted_and_passed_over(tmp_path: Path, line: bytes) -> None:
+    journal = Journal(tmp_path)
+    journal.append("Anna", "a", "good")
+    journal.path.write_bytes(journal.path.read_bytes() + line + b"\n")
+    found = journal.read()
+    assert (found.unreadable, found.of("Anna")) == (1, {"a": "good"})

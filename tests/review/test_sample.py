@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -129,3 +130,24 @@ def test_a_damaged_sample_is_told(run: Run) -> None:
     (run.folder / "review" / "sample.parquet").write_bytes(b"PAR1")
     with pytest.raises(UserError, match="is damaged: move it away"):
         opened(run)
+
+
+@pytest.mark.parametrize(
+    "design",
+    [
+        [],
+        {"rows": 5, "origin": "all", "seed": 0},
+        {"rows": 5, "origin": "all", "seed": 0, "population": None},
+        {"rows": 5, "origin": "all", "seed": 0, "population": {"accepted": "many"}},
+        {"rows": 5, "origin": "all", "seed": 0, "population": {"accepted": 3}},
+        {"rows": 5, "origin": "some", "seed": 0, "population": {"accepted": 3, "rejected": 3}},
+        {"rows": 5, "origin": "all", "seed": 0, "population": {"accepted": 3, "rejected": 3}, "more": 1},
+    ],
+)
+def test_a_sample_whose_design_makes_no_sense_is_told(run: Run, design: object) -> None:
+    opened(run, 5)
+    path = run.folder / "review" / "sample.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.replace_schema_metadata({b"cirgen.review": json.dumps(design).encode()}), path)
+    with pytest.raises(UserError, match="is damaged: move it away"):
+        opened(run, 5)

@@ -28,9 +28,11 @@ class _Triplet(BaseModel):
 
 def is_fashioniq(root: Path) -> bool:
     """Return whether a folder has FashionIQ's caption files."""
-    return any(
-        (root / "captions" / f"cap.{category}.{split}.json").is_file() for category in CATEGORIES for split in SPLITS
-    )
+    return any(_captions(root, category, split).is_file() for category in CATEGORIES for split in SPLITS)
+
+
+def _captions(root: Path, category: str, split: str) -> Path:
+    return root / "captions" / f"cap.{category}.{split}.json"
 
 
 def read_fashioniq(root: Path, options: Options, shown: str) -> Corpus:
@@ -39,7 +41,7 @@ def read_fashioniq(root: Path, options: Options, shown: str) -> Corpus:
     Raises:
         UserError: a file is missing or has another layout, or there is no such split.
     """
-    there = [split for split in SPLITS if (root / "captions" / f"cap.{CATEGORIES[0]}.{split}.json").is_file()]
+    there = [split for split in SPLITS if any(_captions(root, one, split).is_file() for one in CATEGORIES)]
     splits = chosen_splits(root, there, options)
     rows = [row for split in splits for category in CATEGORIES for row in _rows(root, category, split, options)]
     galleries = {
@@ -71,7 +73,7 @@ def _names(root: Path, category: str, split: str) -> list[str]:
 
 
 def _rows(root: Path, category: str, split: str, options: Options) -> Iterator[Row]:
-    path = root / "captions" / f"cap.{category}.{split}.json"
+    path = _captions(root, category, split)
     for place, one in enumerate(load_annotations(path, list[_Triplet], _FIX)):
         row_id = f"{category}-{split}-{place}"
         texts = [caption.strip() for caption in one.captions]

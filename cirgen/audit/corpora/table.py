@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,8 @@ def _opening(name: str) -> Iterator[None]:
         yield
     except (OSError, ValueError, LookupError, DatasetsError) as error:
         reason = str(error).strip().partition("\n")[0].rstrip(".")
+        if "corresponds to no data" in reason:
+            reason = "it has no rows"
         raise UserError(
             f"The corpus '{name}' cannot be opened ({reason}); give a dataset folder, a table, a hub id, or the root "
             "of FashionIQ or CIRR."
@@ -148,13 +151,13 @@ class _Reading:
 
     def _add(self, split: str, place: int, row: Mapping[str, Any], ends: Mapping[str, str]) -> None:
         value = {meaning: row[column] for meaning, column in self._columns.items()}
-        name = str(value.get("id") or f"{split}-{place}")
+        name = _id(value.get("id")) or f"{split}-{place}"
         texts = value["text"] if isinstance(value["text"], list) else [value["text"]]
         for end, image_id in ends.items():
             caption, license = value.get(f"{end}_caption"), value.get("license")
             known = self.facts.get(image_id)
             if image_id and (known is None or not known.caption) and (caption or license is not None):
-                self.facts[image_id] = Facts(caption or "", None, license)
+                self.facts[image_id] = Facts(_id(caption), None, license)
         for number, text in enumerate(texts):
             self.rows.append(
                 Row(
@@ -164,7 +167,7 @@ class _Reading:
                     ends["reference"],
                     str(text or ""),
                     ends["target"],
-                    tuple(map(_id, value.get("positives") or ())),
+                    _ids(value.get("positives")),
                     str(value.get("change_type") or ""),
                 )
             )
@@ -186,7 +189,19 @@ def cell_bytes(cell: Mapping[str, Any]) -> bytes:
 
 
 def _id(value: Any) -> str:
-    return "" if value is None else str(value)
+    """Return a value as a name; a column of whole numbers that has a hole is read as one of fractions."""
+    if value is None or value != value:
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _ids(value: Any) -> tuple[str, ...]:
+    """Return names from a list, from a list written as JSON, or from a single name."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        with suppress(ValueError):
+            value = json.loads(value)
+    values = value if isinstance(value, list | tuple) else [value]
+    return tuple(name for name in map(_id, values) if name)
 
 
 class CellPictures:
