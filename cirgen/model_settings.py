@@ -104,9 +104,9 @@ class Model(Settings):
     device: str = "auto"
     """`auto` is every GPU that is visible, a process for each, or the CPU."""
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = "auto"
-    """`auto` is flash attention where it is installed and the number format allows it, else what transformers takes."""
+    """`auto` is flash attention where it is installed and the number format allows it, else transformers' choice."""
     workers: int | None = Field(None, ge=0, le=256)
-    """Processes that open pictures ahead of the model; 0 for threads; null for up to eight on a GPU, threads on a CPU."""
+    """Processes that open pictures ahead of the model; 0 is threads; null is up to eight on a GPU, threads on a CPU."""
     peak_tflops: float | None = Field(None, gt=0)
     """What the device can do at most, in 10^12 operations a second: 989 for an H100 in bfloat16. Tells utilisation."""
 
