@@ -45,7 +45,7 @@ class Cache:
         return pa.concat_tables(parts)
 
     def _in_shard(self, shard: Path, wanted: pa.Array) -> pa.Table | None:
-        """Return the wanted rows of a shard, None where it has none; a damaged one goes, and its rows are made anew."""
+        """Return the wanted rows of a shard, None where it has none; a damaged one goes, to be made anew."""
         try:
             there = pq.read_table(shard, columns=[KEY]).column(KEY)
             mask = pc.is_in(there, value_set=wanted)

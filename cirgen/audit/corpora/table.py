@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -190,7 +191,7 @@ def cell_bytes(cell: Mapping[str, Any]) -> bytes:
 
 def _id(value: Any) -> str:
     """Return a value as a name; a column of whole numbers that has a hole is read as one of fractions."""
-    if value is None or value != value:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
