@@ -391,7 +391,7 @@ def test_rows_that_do_not_match_the_card_are_never_shown(pusher: Pusher) -> None
 @pytest.mark.parametrize(
     ("break_it", "sentence"),
     [
-        (lambda root: (root / "LICENSE").write_text("mine"), "1 of 11 files of"),
+        (lambda root: (root / "LICENSE").write_text("mine"), "are not those that manifest.json names, first LICENSE"),
         (lambda root: (root / "manifest.json").unlink(), "holds no dataset that cirgen wrote"),
         (lambda root: (root / "manifest.json").write_text("{"), "manifest.json is damaged"),
     ],
