@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check unit lint bench-caption bench-caption-gpu bench-store bench-ingest bench-score bench-bank publish
+.PHONY: help demo test test-long check unit lint bench-caption bench-caption-gpu bench-store bench-ingest bench-score bench-bank publish vllm
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ publish: $(BIN)/.cirgen ## Release every corpus of cards/ on the Hub: make publi
 		corpus=$$(dirname $$manifest); \
 		$(BIN)/cirgen push $$corpus $(ORG)/$$(basename $$corpus) --tag $(TAG) --public || exit 1; \
 	done
+
+vllm: ## Build an environment with vLLM for CPUs in .venv-vllm, and run its tests there
+	PYTHON=$(PYTHON) sh benchmark/perf/vllm_cpu.sh .venv-vllm
+	OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest -m server tests/backends/test_vllm.py tests/world/test_vllm.py
 
 check:
 	$(BIN)/ruff check .

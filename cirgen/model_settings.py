@@ -42,6 +42,10 @@ class Price(Settings):
     prompt: float = Field(0.0, ge=0, le=1e9)
     output: float = Field(0.0, ge=0, le=1e9)
 
+    def of(self, prompt_tokens: float, output_tokens: float) -> float:
+        """Return the price of so many tokens."""
+        return (prompt_tokens * self.prompt + output_tokens * self.output) / 1_000_000
+
 
 class Server(Settings):
     """How an OpenAI-compatible server is asked; nothing but `extra_body` and `image_format` can change an answer."""
@@ -106,8 +110,8 @@ class Model(Settings):
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = "auto"
     """`auto` is flash attention where it is installed and the number format allows it, else transformers' choice."""
     workers: int | None = Field(None, ge=0, le=256)
-    """Processes that open pictures ahead of the model; 0 is threads; null is up to eight on a GPU, threads on a CPU."""
-    peak_tflops: float | None = Field(None, gt=0)
+    """Processes that open pictures ahead of the model; 0 is threads; null is up to eight on a GPU, else threads."""
+    peak_tflops: float | None = Field(None, gt=0, le=1e9)
     """What the device can do at most, in 10^12 operations a second: 989 for an H100 in bfloat16. Tells utilisation."""
 
     def of_any_speed(self) -> Model:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 
@@ -59,6 +59,16 @@ class StageEstimate:
     """Of the whole; loading the model and small batches make it an upper estimate."""
     prompt_tokens: int
     output_tokens: int
+    cost: float
+    """By the prices of the recipe; 0 for models without one."""
+
+
+class Tokens(NamedTuple):
+    """What a stage of the preview took."""
+
+    prompt: int = 0
+    output: int = 0
+    cost: float = 0.0
 
 
 def estimate(run: Run, whole: Recipe, seconds: Mapping[str, float]) -> tuple[int, list[StageEstimate]]:
@@ -73,10 +83,14 @@ def estimate(run: Run, whole: Recipe, seconds: Mapping[str, float]) -> tuple[int
         The number of images of the whole, 1,000 where the source cannot say, and an estimate per stage.
     """
     images = SOURCES.build(whole.images).count() or 1_000
-    done = _rows_done(run)
+    done, wanted = _rows_done(run), _rows_of_whole(whole, images)
+    taken = {stage: _taken(run, stage) for stage in ("caption", "modify")}
+    asking = _taken_by_filters(run, taken.values())
+    if asking.prompt:  # without tokens that anybody counts they take a small part
+        done["filter"], wanted["filter"], taken["filter"] = done["modify"], wanted["modify"], asking
     return images, [
-        _stage_estimate(run, stage, rows, done[stage], seconds.get(stage, 0.0))
-        for stage, rows in _rows_of_whole(whole, images).items()
+        _stage_estimate(stage, rows, done[stage], seconds.get(stage, 0.0), taken.get(stage, Tokens()))
+        for stage, rows in wanted.items()
         if done[stage]
     ]
 
@@ -96,17 +110,30 @@ def _rows_done(run: Run) -> dict[str, int]:
     return {stage: pq.ParquetFile(path).metadata.num_rows if path.is_file() else 0 for stage, path in tables.items()}
 
 
-def _stage_estimate(run: Run, stage: str, rows: int, done: int, seconds: float) -> StageEstimate:
-    prompt_tokens, output_tokens = _tokens(run, stage) if stage in ("caption", "modify") else (0, 0)
+def _stage_estimate(stage: str, rows: int, done: int, seconds: float, taken: Tokens) -> StageEstimate:
     scale = rows / done
-    return StageEstimate(stage, rows, seconds * scale, round(prompt_tokens * scale), round(output_tokens * scale))
+    tokens = round(taken.prompt * scale), round(taken.output * scale)
+    return StageEstimate(stage, rows, seconds * scale, *tokens, taken.cost * scale)
 
 
-def _tokens(run: Run, stage: str) -> tuple[int, int]:
+def _taken(run: Run, stage: str) -> Tokens:
+    """Return what the texts of a stage took, each by the price of the model that wrote it."""
     with run.store.connect() as connection:
-        query = f"SELECT sum(prompt_tokens), sum(output_tokens) FROM {run.store.current(connection, stage)}"
-        prompt, output = connection.execute(query).fetchall()[0]
-    return int(prompt or 0), int(output or 0)
+        query = (
+            "SELECT model, sum(prompt_tokens), sum(output_tokens) "
+            f"FROM {run.store.current(connection, stage)} GROUP BY model"
+        )
+        found = connection.execute(query).fetchall()
+    prices = {model.model: model.price for model in (run.recipe.llm, run.recipe.mllm) if model and model.price}
+    cost = sum(price.of(prompt, output) for model, prompt, output in found if (price := prices.get(model)))
+    return Tokens(sum(int(row[1]) for row in found), sum(int(row[2]) for row in found), float(cost))
+
+
+def _taken_by_filters(run: Run, others: Iterable[Tokens]) -> Tokens:
+    """Return what questions of filters took: what models were asked in all, less what `others` took."""
+    used = run.read_facts().get("usage", {}).values()
+    whole = (sum(model[name] for model in used) for name in ("prompt_tokens", "output_tokens", "cost"))
+    return Tokens(*(max(0, one - sum(parts)) for one, parts in zip(whole, zip(*others, strict=True), strict=True)))
 
 
 def shown_rows(run: Run, rows: int) -> list[dict[str, Any]]:

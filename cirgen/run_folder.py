@@ -20,7 +20,7 @@ from cirgen.prompts import Prompt, check_lock, load_prompt
 from cirgen.recipe import Recipe
 from cirgen.scratch import remove_leftover_folders, scratch_folder
 from cirgen.shards import TEMPORARY_SUFFIX, write_text
-from cirgen.spending import Spending, Usage, added
+from cirgen.spending import Spending, Usage, summed
 from cirgen.store import Store
 
 PROMPT_LOCK = "prompt_lock"
@@ -197,7 +197,7 @@ class Run:
 
     def _add_usage(self, spent: Mapping[str, Usage]) -> None:
         """Add to what models were asked over all runs of this folder."""
-        self._change_facts(lambda known: {**known, "usage": added(known.get("usage", {}), spent)})
+        self._change_facts(lambda known: {**known, "usage": summed(known.get("usage", {}), spent)})
 
     def add_speed(self, stage: str, counts: Mapping[str, float]) -> None:
         """Add to what was counted of a stage's model over all runs of this folder (`backends.speed.Speed`)."""

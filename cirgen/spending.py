@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TypeVar
 
@@ -13,7 +13,8 @@ from cirgen.errors import LimitReachedError
 
 SAVE_SECONDS = 30.0
 """A kill forgets what was spent in so long; the rows themselves are safe by the store's own rule."""
-MILLION = 1_000_000
+TOKENS_OF_IMAGE = 3_000
+"""Of a picture within the usual pixel limit, at most: a guess for requests that go out before any is answered."""
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer", Result, Choice, Likelihood)
@@ -147,23 +148,21 @@ class Metered(Backend):
         Raises:
             LimitReachedError: before the first, where all of them would exceed a cap.
         """
-        self._stop_if_too_many(requests)
+        self._spending.stop_if_reached(sum(map(self._expected, requests)) if isinstance(requests, Sequence) else 0.0)
         yield from self._counted(self._backend.choose(self._noted(requests), options, images))
 
     def likelihood(self, requests: Iterable[tuple[Request, str]], images: ImageReader) -> Iterator[Likelihood]:
-        """Yield one likelihood for every request, as `choose` does."""
-        self._stop_if_too_many(requests)
-        yield from self._counted(self._backend.likelihood(self._noted(requests), images))
+        """Yield one likelihood for every request; nobody who sells tokens offers any.
 
-    def _stop_if_too_many(self, requests: Iterable[object]) -> None:
-        """Stop before questions whose answers are of use all together alone."""
-        count = len(requests) if isinstance(requests, Sized) else 1
-        self._spending.stop_if_reached(count * self._cost_each(0))
+        Raises:
+            LimitReachedError: before the first, where a cap is reached.
+        """
+        self._spending.stop_if_reached()
+        yield from self._counted(self._backend.likelihood(self._noted(requests), images))
 
     def _let_through(self, requests: Iterable[Request]) -> Iterator[Request]:
         for request in requests:
-            under_way = self._spending.in_flight + 1
-            self._closed = self._spending.reached(under_way * self._cost_each(request.max_new_tokens))
+            self._closed = self._spending.reached((self._spending.in_flight + 1) * self._expected(request))
             if self._closed:
                 return
             self._spending.in_flight += 1
@@ -174,13 +173,14 @@ class Metered(Backend):
             self._spending.in_flight += 1
             yield request
 
-    def _cost_each(self, tokens: int) -> float:
-        """Return what a request costs, by those that were answered; before there are any, by its longest answer."""
+    def _expected(self, request: Request) -> float:
+        """Return what a request costs: as those before it did on average, the first ones as much as they may."""
         if self.price is None:
             return 0.0
-        if not self._answered.requests:
-            return tokens * self.price.output / MILLION
-        return self._answered.cost / self._answered.requests
+        if self._answered.requests:
+            return self._answered.cost / self._answered.requests
+        prompt_tokens = len(request.prompt) + TOKENS_OF_IMAGE * len(request.image_ids)
+        return self.price.of(prompt_tokens, request.max_new_tokens)
 
     def _counted(self, answers: Iterator[Answer]) -> Iterator[Answer]:
         before = self._spending.in_flight
@@ -204,10 +204,10 @@ class Metered(Backend):
     def _cost(self, answer: Result | Choice) -> float:
         if self.price is None:
             return 0.0
-        return (answer.prompt_tokens * self.price.prompt + answer.output_tokens * self.price.output) / MILLION
+        return self.price.of(answer.prompt_tokens, answer.output_tokens)
 
 
-def added(known: Mapping[str, Mapping[str, float]], spent: Mapping[str, Usage]) -> dict[str, dict[str, float]]:
+def summed(known: Mapping[str, Mapping[str, float]], spent: Mapping[str, Usage]) -> dict[str, dict[str, float]]:
     """Return what a run's models were asked in all, by model, as plain data.
 
     Args:

@@ -1,10 +1,22 @@
-"""Settings of every test: properties are tried on the same examples each time, unless asked to explore."""
+"""What tests share: a server, and properties tried on the same examples each time, unless asked to explore."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
+
+from serving import transformers_serve
+
+
+@pytest.fixture(scope="session")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a real OpenAI-compatible server with the embedded model, one for all tests of a worker."""
+    with transformers_serve(tmp_path_factory.mktemp("serve")) as port:
+        yield port
+
 
 settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.register_profile("explore", max_examples=1000, deadline=None)

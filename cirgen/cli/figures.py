@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,12 +35,28 @@ class Figures:
     """Reason to triplets, most frequent first."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Wall time per stage, all calls of this run together."""
+    usage: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Model to requests, tokens and cost, all calls of this run together."""
     speed: dict[str, dict[str, float]] = field(default_factory=dict)
     """Of the models, per stage (`backends.speed.told`)."""
 
     def record(self) -> dict[str, Any]:
         """Return plain data."""
         return {**vars(self), "rejected_total": sum(self.rejected.values())}
+
+
+def usage_lines(usage: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Return what each model was asked in all, in words; nothing of one that counts no tokens."""
+    return [
+        f"{model}: {used['requests']:,} requests, {used['prompt_tokens']:,} prompt tokens, "
+        f"{used['output_tokens']:,} output tokens{_cost(used['cost'])}"
+        for model, used in usage.items()
+        if used["prompt_tokens"]
+    ]
+
+
+def _cost(cost: float) -> str:
+    return f", cost {cost:,.4g}" if cost else ""
 
 
 def figures(run: Run) -> Figures:
@@ -53,6 +70,7 @@ def figures(run: Run) -> Figures:
         accepted=verdicts.pop("", 0),
         rejected=verdicts,
         seconds=facts.get("seconds", {}),
+        usage=facts.get("usage", {}),
         speed={stage: told(counts) for stage, counts in facts.get(SPEED, {}).items()},
     )
 

@@ -35,7 +35,8 @@ def preview(
     rows: Annotated[int, typer.Option("-n", "--rows", min=1, max=200, help="Triplets to show.")] = 8,
     settings: SetOption = None,
     price_per_million: Annotated[
-        float | None, typer.Option(min=0.0, help="Price of a million tokens, in your currency: estimates the cost.")
+        float | None,
+        typer.Option(min=0.0, help="Price of a million tokens, in your currency, in place of the recipe's."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -84,7 +85,7 @@ def _show(
     from rich.console import Console
 
     tokens = sum(stage.prompt_tokens + stage.output_tokens for stage in stages)
-    cost = None if price_per_million is None else tokens / 1e6 * price_per_million
+    cost = _cost(tokens, stages, price_per_million)
     made = _yield(run, images, stages, cost)
     if as_json:
         whole = {"images": images, "stages": [asdict(stage) for stage in stages], "tokens": tokens, "cost": cost}
@@ -103,6 +104,13 @@ def _show(
     )
     console.print(UPPER_BOUND, markup=False, highlight=False)
     console.print(_yield_told(made), markup=False, highlight=False)
+
+
+def _cost(tokens: int, stages: list[StageEstimate], price_per_million: float | None) -> float | None:
+    """Return the cost of the whole by the price given here, else by those of the recipe, None without any."""
+    if price_per_million is not None:
+        return tokens / 1e6 * price_per_million
+    return sum(stage.cost for stage in stages) or None
 
 
 def _yield(run: Run, images: int, stages: list[StageEstimate], cost: float | None) -> Estimate | None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def status(folder: RunArgument, as_json: JsonOption = False) -> None:
-    """Show how far a run is: rows per stage by status, what is pending or accepted, how fast models are, where to look.
+    """Show how far a run is: rows per stage by status, what is pending or accepted, speed of models, where to look.
 
     It reads alone, and may be asked while the run is going on.
 
@@ -26,7 +26,7 @@ def status(folder: RunArgument, as_json: JsonOption = False) -> None:
     from rich.console import Console
 
     from cirgen.backends.speed import in_words
-    from cirgen.cli.figures import figures
+    from cirgen.cli.figures import figures, usage_lines
     from cirgen.cli.summary import places
     from cirgen.cli.unreadable import unreadable
 
@@ -42,6 +42,8 @@ def status(folder: RunArgument, as_json: JsonOption = False) -> None:
         console.print(f"  {count:,} rejected: {reason}", highlight=False)
     for stage, speed in found.speed.items():
         console.print(f"{stage}: {in_words(speed)}", highlight=False, soft_wrap=True)
+    for line in usage_lines(found.usage):
+        console.print(line, highlight=False, soft_wrap=True)
     console.print(f"rows: {run.store.root}", highlight=False, soft_wrap=True)
     for name, place in places(run).items():
         console.print(f"{name}: {place}", highlight=False, soft_wrap=True)

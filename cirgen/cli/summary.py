@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from cirgen.cli.advice import advice
-from cirgen.cli.figures import PENDING, Figures, figures
+from cirgen.cli.figures import PENDING, Figures, figures, usage_lines
 from cirgen.cli.loading import loading
 from cirgen.cli.unreadable import named
 from cirgen.publish.origins import is_foreign_to_its_models
@@ -45,6 +45,8 @@ def print_summary(
         return
     console = Console(markup=False)
     console.print(_table(found, seconds))
+    for line in usage_lines(found.usage):
+        console.print(line, highlight=False, soft_wrap=True)
     for line in named(run, _unreadable(found)):
         console.print(line, highlight=False, soft_wrap=True)
     for name, place in places(run).items():
