@@ -14,7 +14,7 @@ from cirgen import __version__
 from cirgen.captions import captions
 from cirgen.changes import save_recipe
 from cirgen.compaction import compact
-from cirgen.errors import UserError
+from cirgen.errors import NothingAcceptedError, UserError
 from cirgen.executors.base import Executor
 from cirgen.executors.local import Local
 from cirgen.filters.files import file_contents, with_file_contents
@@ -74,8 +74,12 @@ def run_pipeline(run: Run, executor: Executor | None = None) -> Outcome:
     _filter(run, planner, Toolbox(run, models, images), clock)
     with clock.stage("report"):
         write_report(run)
-    with clock.stage("export"):
-        export(run)
+    try:
+        with clock.stage("export"):
+            export(run)
+    except NothingAcceptedError as error:
+        error.seconds = clock.seconds
+        raise
     return Outcome(accepted_count(run), run.dataset, clock.seconds)
 
 

@@ -33,6 +33,10 @@ class Registry(Generic[Part]):
         """Return the names that a recipe may use, in registry order."""
         return tuple(self._parts)
 
+    def find(self, name: str) -> type[Part]:
+        """Return the part of a name, one of `names`."""
+        return self._parts[name]
+
     def union(self) -> Any:
         """Return the union of the settings classes, for a discriminated field."""
         return functools.reduce(operator.or_, (self._settings(part) for part in self._parts.values()))

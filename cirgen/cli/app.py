@@ -16,6 +16,7 @@ from cirgen.cli import (
     bench,
     card,
     export,
+    filters,
     fingerprint,
     presets,
     preview,
@@ -71,6 +72,7 @@ for command in (
     app.command()(command)
 app.add_typer(prompts.app, name="prompts")
 app.add_typer(recipes.app, name="recipes")
+app.add_typer(filters.app, name="filters")
 app.add_typer(presets.app, name="presets")
 app.add_typer(world, name="world")
 

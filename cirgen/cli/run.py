@@ -62,8 +62,8 @@ def run(
     current.spending.cap(max_cost, max_hours)
     try:
         seconds = work(current, join, executor).seconds
-    except NothingAcceptedError:
-        print_summary(current, {}, as_json)
+    except NothingAcceptedError as error:
+        print_summary(current, error.seconds, as_json)
         raise
     print_summary(current, seconds, as_json)
     if push is not None:

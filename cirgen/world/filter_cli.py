@@ -38,6 +38,7 @@ def filters(
 
     Example: cirgen world filters runs/demo --each 30
     """
+    from cirgen.cli.quiet import quieten_transformers
     from cirgen.cli.session import known_run
     from cirgen.recipe_file import load_recipe
     from cirgen.world.build import TABLE, shipped
@@ -46,6 +47,7 @@ def filters(
     from cirgen.world.filter_trial import Trials
     from cirgen.world.gallery import Gallery
 
+    quieten_transformers()
     finished = known_run(run)
     stack = (load_recipe(recipe).recipe if recipe else finished.recipe).model_dump(mode="json")["filter"]
     gallery = Gallery.load(attributes or shipped() / TABLE)

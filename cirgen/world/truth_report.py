@@ -41,7 +41,7 @@ def judge_dataset(dataset: Path, attributes: Path) -> tuple[Gallery, list[Judged
     """
     images = _read(dataset / "images", ["image_id"])
     if not images:
-        raise UserError(f"no images under {dataset / 'images'}: name the dataset folder of a run (RUN/dataset)")
+        raise UserError(f"no images under {dataset / 'images'}: name RUN/dataset of a run that has come to its end")
     gallery = Gallery.load(attributes, only=[str(row["image_id"]) for row in images])
     accepted = _read(dataset / "triplets", _COLUMNS)
     rejected = _read(dataset / "rejected", [*_COLUMNS, "reason"])
