@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check unit lint bench-caption bench-caption-gpu bench-store bench-ingest bench-score bench-bank publish vllm
+.PHONY: help demo test test-long check unit lint bench-caption bench-caption-gpu bench-store bench-mining bench-export bench-ingest bench-score bench-bank publish vllm
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,12 @@ bench-caption-gpu: $(BIN)/.cirgen ## The same on a GPU with random weights of th
 
 bench-store: $(BIN)/.cirgen ## What compaction of a run's rows is worth: seconds and memory of a resume check
 	$(BIN)/python benchmark/perf/store_speed.py
+
+bench-mining: $(BIN)/.cirgen ## Pairs mined against a full sort and an exact faiss index, and by cluster with its recall (pip install faiss-cpu)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmark/perf/mining_speed.py
+
+bench-export: $(BIN)/.cirgen ## Triplets exported per second, and that memory stays flat
+	$(BIN)/python benchmark/perf/export_speed.py
 
 bench-ingest: $(BIN)/.cirgen ## Images taken in per second, and the memory it takes
 	$(BIN)/python benchmark/perf/ingest_speed.py

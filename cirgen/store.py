@@ -30,8 +30,8 @@ from cirgen.shards import TEMPORARY_SUFFIX, write_rows
 FLUSH_SECONDS = 30.0
 FLUSH_ROWS = 1_000
 BATCH_ROWS = 1_000
-MEMORY_LIMIT = "2GB"
-"""What DuckDB may hold before it spills to disk."""
+MEMORY_LIMIT = "1500MB"
+"""What DuckDB may hold before it spills to disk: with what Python holds, a run stays below 2 GiB."""
 READERS_LOCK = "readers.lock"
 SCRATCH = "scratch"
 

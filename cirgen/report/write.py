@@ -70,6 +70,7 @@ def write_report(run: Run) -> None:
             times=times(run.read_facts().get("seconds", {}), counts),
             speeds={stage: in_words(told(counts)) for stage, counts in run.read_facts().get(SPEED, {}).items()},
             similarity_plot=_similarity_plot(run, connection),
+            approximate=run.read_facts().get("pairs", {}).get("approximate", []),
             fits=fitted_bounds(run, connection),
             fit_plot=fit_plot,
             **_samples(run, connection),

@@ -17,7 +17,7 @@ from cirgen.cosine import Exact
 from cirgen.keys import draw
 from cirgen.stages.similarities import Mask, Places
 
-BLOCK_BYTES = 256 * 2**20
+BLOCK_BYTES = 64 * 2**20
 """What one block of similarities [b, n] may take."""
 BINS = 2**20
 """Of the histogram of similarities over [-1, 1]: a percentile is exact to one bin, 2e-6."""
@@ -31,6 +31,21 @@ class Pool:
     members: NDArray[np.int64]  # [n] positions, ascending
     groups: NDArray[np.int64]  # [n] near-duplicate group
     categories: NDArray[np.int64]  # [n] category, -1 where unknown
+    part: str = ""  # which images of the split these are; empty for all
+
+    @property
+    def name(self) -> str:
+        """Return the split, and which part of it this is."""
+        return f"{self.split}-{self.part}" if self.part else self.split
+
+    def __contains__(self, position: int) -> bool:
+        place = int(np.searchsorted(self.members, position))
+        return place < len(self.members) and bool(self.members[place] == position)
+
+    def only(self, those: Mask | slice, part: str = "") -> Pool:
+        """Return the pool of some members."""
+        members, groups, categories = (column[those] for column in (self.members, self.groups, self.categories))
+        return Pool(self.split, members, groups, categories, part or self.part)
 
     def same_group(self, place: int) -> Places:
         """Return who can be no target of an image: those of its group, itself included."""

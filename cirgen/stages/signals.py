@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cirgen.cosine import Exact
 from cirgen.recipe import Signal
 from cirgen.stages.mining import distinct_draws
-from cirgen.stages.similarities import Places, Row
+from cirgen.stages.similarities import Mask, Places, Row
 
 BY_RANK = ("rank", "rank_percent")
 """Kinds of signals whose window is in ranks."""
+NEAREST = 1_000
+"""Of a large pool so many of the nearest are found at most; deeper ranks are those of a sample."""
 
 
 class Chosen(NamedTuple):
@@ -75,18 +79,37 @@ class Chooser:
         self._lower = lower
         self._upper = upper
 
-    def choose(self, reference_id: str, row: Row, given: Places) -> Chosen:
+    @property
+    def depth(self) -> int | None:
+        """Return how many of the nearest are enough to choose from; None where far ones are chosen, too."""
+        signal = self.signal
+        if signal.kind == "rank":
+            return int(signal.upper or 0)
+        if signal.kind != "neighbours":
+            return None
+        return signal.per_image if signal.upper is None else max(signal.per_image, NEAREST)
+
+    def choose(self, reference_id: str, row: Row, given: Places, share: float = 1.0) -> Chosen:
         """Return the targets of one reference.
 
         Args:
             reference_id: its image id, which every draw depends on.
             row: its similarities by this signal's measure.
             given: places of the targets that the source names for it.
+            share: of the pool that the row holds, a fair sample; a window of ranks is scaled to it.
         """
-        chosen = self._in_rank_window(reference_id, row) if self.signal.kind in BY_RANK else None
+        chosen = self._in_rank_window(reference_id, row, share) if self.signal.kind in BY_RANK else None
         if chosen is None:
             places = self._in_window(reference_id, row, given)
             chosen = Chosen(places, np.asarray([row.rank_of(place) for place in places.tolist()], dtype=np.int64))
+        self.seen.add(row, chosen)
+        return chosen
+
+    def choose_given(self, cosines: Exact, there: Mask, row: Row) -> Chosen:
+        """Choose among targets that the source names, by their cosines [k]; `row`, a sample, tells their ranks."""
+        within = np.flatnonzero(there & (cosines >= self._lower) & (cosines <= self._upper))
+        ranks = [row.rank_at(cosine, len(row.fast)) for cosine in cosines[within].tolist()]
+        chosen = Chosen(within, np.asarray(ranks, dtype=np.int64))
         self.seen.add(row, chosen)
         return chosen
 
@@ -99,18 +122,18 @@ class Chooser:
         window = np.flatnonzero(within)
         return window[distinct_draws(len(window), self.signal.per_image, *self._key, reference_id)]
 
-    def _in_rank_window(self, reference_id: str, row: Row) -> Chosen:
+    def _in_rank_window(self, reference_id: str, row: Row, share: float) -> Chosen:
         """Draw from the part of the window that the candidates reach; nothing where they end before it."""
-        first, last = self._ranks(row.candidates)
+        first, last = self.ranks(row.candidates, share)
         ranks = first + distinct_draws(max(0, last - first + 1), self.signal.per_image, *self._key, reference_id)
         return Chosen(row.at_ranks(ranks), ranks)
 
-    def _ranks(self, candidates: int) -> tuple[int, int]:
+    def ranks(self, candidates: int, share: float = 1.0) -> tuple[int, int]:
         """Return the first and the last rank of the window among so many candidates; 1 is the nearest."""
         lower, upper = self.signal.lower or 0, self.signal.upper or 0
         if self.signal.kind == "rank_percent":
             return int(lower * candidates / 100) + 1, int(upper * candidates / 100)
-        return max(1, int(lower)), min(int(upper), candidates)
+        return max(1, ceil(lower * share)), min(int(upper * share), candidates)
 
 
 def labels(signals: tuple[Signal, ...]) -> list[str]:

@@ -113,15 +113,40 @@ class Row:
             found[part] = self._nearest_first(places)[ranks[part] - 1 - nearer]
         return found
 
+    def first(self, count: int) -> Mask:
+        """Return who has one of the ranks 1 to `count` [n]."""
+        if count >= self.candidates:
+            return np.asarray(self.fast > -np.inf)
+        value = float(np.partition(self.fast, -count)[-count]) if count else np.inf
+        low, high = value - 2 * self.bound, value + 2 * self.bound
+        among = np.asarray(self.fast > _up(high))
+        unsure = self._nearest_first(self._between(low, high))
+        among[unsure[: count - np.count_nonzero(among)]] = True
+        return among
+
     def _between(self, low: float, high: float) -> Places:
         return np.flatnonzero((self.fast >= _down(low)) & (self.fast <= _up(high)))
 
     def _nearest_first(self, places: Places) -> Places:
-        return places[np.lexsort((places, -self.exact(places)))]
+        """Sort places by cosine; exact ones are computed where fast ones are too close to tell."""
+        order = places[np.argsort(-self.fast[places], kind="stable")]
+        fast = self.fast[order].astype(np.float64)
+        close = fast[:-1] - fast[1:] <= 2 * self.bound
+        if close.any():
+            tied = np.zeros(len(order), dtype=np.bool_)
+            tied[1:] |= close
+            tied[:-1] |= close
+            run = np.concatenate(([0], np.cumsum(~close)))[tied]
+            unsure = order[tied]
+            order[tied] = unsure[np.lexsort((unsure, -self.exact(unsure), run))]
+        return order
 
     def rank_of(self, place: int) -> int:
         """Return the rank of one place, the inverse of `at_ranks`."""
-        cosine = float(self.exact(np.asarray([place]))[0])
+        return self.rank_at(float(self.exact(np.asarray([place]))[0]), place)
+
+    def rank_at(self, cosine: float, place: int) -> int:
+        """Return the rank of an image of this cosine that comes before the equally near ones from `place` on."""
         low, high = cosine - self.bound, cosine + self.bound
         places = self._between(low, high)
         cosines = self.exact(places)
@@ -130,12 +155,11 @@ class Row:
 
     def nearest(self, count: int) -> Places:
         """Return the places of the nearest, nearest first; fewer where fewer are candidates."""
-        return self.at_ranks(first_ranks(min(count, self.candidates)))
-
-
-def first_ranks(count: int) -> NDArray[np.int64]:
-    """Return the ranks 1 to `count`."""
-    return np.arange(1, count + 1)
+        count = min(count, self.candidates)
+        if not count:
+            return np.empty(0, dtype=np.int64)
+        low = float(np.partition(self.fast, -count)[-count]) - 2 * self.bound
+        return self._nearest_first(np.flatnonzero(self.fast >= _down(low)))[:count]
 
 
 def _down(value: float) -> np.float32:
@@ -159,25 +183,37 @@ class Gallery:
 
     def __init__(self, vectors: Vectors, rows: NDArray[np.int64], device: torch.device | None = None) -> None:
         self._vectors = np.asarray(vectors)  # indexing a memory map makes a memory map, which costs more than the rows
-        self._rows = rows
+        self._rows: NDArray[np.int64] | None = rows
+        if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all():
+            self._vectors, self._rows = self._vectors[rows[0] : rows[-1] + 1], None  # read without a copy
+        self._count = len(rows)
         self._length = longest(vectors, rows)
+        self._block = np.empty(0, dtype=np.float32)
         self._device = None if device is None or device.type == "cpu" else device
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return self._count
 
     def compare(self, fast: Fast, exact: Exact) -> Compared:
-        """Compare queries with the gallery.
+        """Compare queries with the gallery; what is returned holds until the next call.
 
         Args:
             fast: [b, d] embeddings, or sums of two.
             exact: [b, d] the same, as `on_grid` returns them.
         """
         bound = error_bound(fast.shape[1], _longest(fast), self._length)
-        return Compared(products(fast, self._vectors, self._rows, self._device), bound, exact, self._exactly)
+        found = products(fast, self._vectors, self._rows, self._device, self._room(len(fast)))
+        return Compared(found, bound, exact, self._exactly)
+
+    def _room(self, queries: int) -> Fast:
+        """Return where a block of products goes: one place for all, since the system clears new memory first."""
+        if self._block.size < queries * self._count:
+            self._block = np.empty(queries * self._count, dtype=np.float32)
+        return self._block[: queries * self._count].reshape(queries, self._count)
 
     def _exactly(self, query: Exact, places: Places) -> Exact:
-        return np.asarray(on_grid(self._vectors[self._rows[places]]) @ query * (GRID * GRID))
+        rows = places if self._rows is None else self._rows[places]
+        return np.asarray(on_grid(self._vectors[rows]) @ query * (GRID * GRID))
 
 
 @dataclass(frozen=True)
@@ -196,13 +232,20 @@ class Compared:
         return Row(self.fast[number], self.bound, lambda places: self.exactly(query, places))
 
 
-def products(queries: Fast, vectors: Vectors, rows: NDArray[np.int64], device: torch.device | None = None) -> Fast:
-    """Return dot products in float32 of queries with some rows of a matrix [b, n], `COLUMN_BLOCK` rows at a time."""
-    found = np.empty((len(queries), len(rows)), dtype=np.float32)
+def products(
+    queries: Fast,
+    vectors: Vectors,
+    rows: NDArray[np.int64] | None = None,
+    device: torch.device | None = None,
+    out: Fast | None = None,
+) -> Fast:
+    """Return dot products in float32 of queries with some rows of a matrix, or all [b, n], a block at a time."""
+    count = len(vectors) if rows is None else len(rows)
+    found = np.empty((len(queries), count), dtype=np.float32) if out is None else out
     multiply = _on_processor(queries) if device is None else _on_device(queries, device)
-    for start in range(0, len(rows), COLUMN_BLOCK):
+    for start in range(0, count, COLUMN_BLOCK):
         part = slice(start, start + COLUMN_BLOCK)
-        multiply(vectors[rows[part]], found[:, part])
+        multiply(vectors[part if rows is None else rows[part]], found[:, part])
     return found
 
 
@@ -223,7 +266,7 @@ def _on_device(queries: Fast, device: torch.device) -> Callable[[Vectors, Fast],
         before = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("highest")
         try:
-            out[:] = (there @ torch.from_numpy(vectors).to(device).T).cpu().numpy()
+            out[:] = (there @ torch.tensor(vectors, device=device).T).cpu().numpy()
         finally:
             torch.set_float32_matmul_precision(before)
 

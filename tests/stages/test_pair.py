@@ -20,6 +20,7 @@ from cirgen.schemas import CATALOG, PAIR
 from cirgen.shards import write_rows
 from cirgen.sources.base import GivenPair
 from cirgen.sources.folder import Folder
+from cirgen.stages.fields import EXACT_UP_TO
 from cirgen.stages.pair import pair
 from cirgen.store import Store
 
@@ -79,9 +80,16 @@ class Pictures:
         np.save(run.caption_vectors, self.vectors[::-1])
         return run
 
-    def mine(self, folder: Path, *signals: dict[str, Any], block_bytes: int = 2**20, **pairing: Any) -> list[Any]:
+    def mine(
+        self,
+        folder: Path,
+        *signals: dict[str, Any],
+        block_bytes: int = 2**20,
+        exact_up_to: int = EXACT_UP_TO,
+        **pairing: Any,
+    ) -> list[Any]:
         run = self.run(folder, *signals, **pairing)
-        pair(run, block_bytes)
+        pair(run, block_bytes, exact_up_to)
         table = pq.read_table(run.pairs)
         assert table.schema.equals(PAIR)
         return table.to_pylist()
@@ -350,3 +358,121 @@ def test_a_window_in_percent_is_the_same_part_of_every_split(
         first, last = (len(candidates) * share // 100 for share in (lower, upper))
         expected |= {(reference, target) for target in [*candidates[:1], *candidates[first:last]]}
     assert pictures.chosen(rows) == expected
+
+
+LARGE = 100
+"""A split of more images than this is a large one in the tests below."""
+FAR_SIGNALS: list[dict[str, Any]] = [
+    {"kind": "rank_percent", "lower": 40, "upper": 60, "per_image": 2},
+    {"kind": "percentile", "lower": 20, "upper": 60},
+    {"kind": "random", "per_image": 2},
+]
+
+
+def clustered(seed: int, count: int = 400, size: int = 16) -> Pictures:
+    """Pictures of one split around some 20 centres of unlike sizes."""
+    pictures = Pictures.random(seed, count, groups=count, size=size)
+    draws = np.random.default_rng(seed)
+    centres = draws.normal(size=(20, size))
+    spread = centres[np.minimum(19, draws.geometric(0.15, size=count) - 1)] + 0.4 * draws.normal(size=(count, size))
+    pictures.vectors = (spread / np.linalg.norm(spread, axis=1, keepdims=True)).astype(np.float32)
+    pictures.splits = ["train"] * count
+    return pictures
+
+
+def approximate(run: Run) -> dict[str, dict[str, Any]]:
+    return {check["search"]: check for check in run.read_facts()["pairs"]["approximate"]}
+
+
+@given(seed=st.integers(0, 10**6))
+@settings(max_examples=2, deadline=None)
+def test_a_large_split_finds_nearly_all_true_neighbours_and_tells_how_many(
+    tmp_path_factory: pytest.TempPathFactory, seed: int
+) -> None:
+    pictures = clustered(seed)
+    signals = [{"kind": "neighbours", "per_image": 5}, {"kind": "rank", "lower": 6, "upper": 9, "per_image": 4}]
+    run = pictures.run(tmp_path_factory.mktemp("run"), *signals)
+    pair(run, exact_up_to=LARGE)
+    found = pictures.chosen(pq.read_table(run.pairs).to_pylist())
+    exact = pictures.chosen(pictures.mine(tmp_path_factory.mktemp("run"), *signals))
+    assert len(found & exact) >= 0.97 * len(exact)
+    checks = approximate(run)
+    assert set(checks) == {"neighbours by image", "hard negatives"}
+    for check in checks.values():
+        assert check["share"] >= 0.97
+        assert f"{check['share']:.1%} are right" in check["told"]
+
+
+@given(block_bytes=st.integers(1, 200_000), seed=st.integers(0, 10**6))
+@settings(max_examples=2, deadline=None)
+def test_block_size_changes_nothing_in_a_large_split_either(
+    tmp_path_factory: pytest.TempPathFactory, block_bytes: int, seed: int
+) -> None:
+    pictures = clustered(seed, count=200)
+    signals = [*ANY_SIGNALS, *FAR_SIGNALS[:1]]
+    blocked, whole = (
+        pictures.mine(tmp_path_factory.mktemp("run"), *signals, block_bytes=size, exact_up_to=LARGE)
+        for size in (block_bytes, 2**20)
+    )
+    assert blocked == whole
+
+
+@given(seed=st.integers(0, 10**6))
+@settings(max_examples=2, deadline=None)
+def test_far_windows_of_a_large_split_are_nearly_those_of_all_images(
+    tmp_path_factory: pytest.TempPathFactory, seed: int
+) -> None:
+    pictures = clustered(seed)
+    run = pictures.run(tmp_path_factory.mktemp("run"), *FAR_SIGNALS)
+    pair(run, exact_up_to=LARGE)
+    rows = pq.read_table(run.pairs).to_pylist()
+    places: dict[str, list[float]] = {}
+    for row in rows:
+        reference, target = (pictures.ids.index(row[end]) for end in ("reference_id", "target_id"))
+        rank = pictures.candidates(reference).index(target) + 1
+        places.setdefault(row["signal"], []).append(rank)
+        assert abs(rank - row["rank"]) < 200  # an estimate: a part of 100 images stands for 400
+    inside = np.mean([0.36 * 399 <= rank <= 0.64 * 399 for rank in places["rank_percent"]])
+    assert inside > 0.8
+    assert approximate(run)["window of rank_percent"]["share"] > 0.7
+    assert len({row["target_id"] for row in rows if row["signal"] == "random"}) > 300  # any image can be a target
+
+
+def test_every_signal_keeps_its_promises_in_a_large_split(tmp_path: Path) -> None:
+    pictures = Pictures.random(20, count=300, groups=200, size=12)
+    rows = pictures.mine(tmp_path, *ANY_SIGNALS, *FAR_SIGNALS, exact_up_to=LARGE)
+    chosen = pictures.chosen(rows)
+    assert len(chosen) == len(rows)
+    similarities = pictures.similarities()
+    for reference, target in chosen:
+        assert pictures.splits[reference] == pictures.splits[target]
+        assert pictures.groups[reference] != pictures.groups[target]
+    for row in rows:
+        ends = [pictures.ids.index(row[end]) for end in ("reference_id", "target_id")]
+        assert row["similarity"] == np.float32(similarities[tuple(ends)])
+        groups = {pictures.groups[end] for end in ends}
+        assert all(pictures.groups[pictures.ids.index(n["image_id"])] not in groups for n in row["hard_negatives"][1:])
+    same = [row for row in rows if row["signal"] == "rank#2"]
+    categories = [
+        [pictures.categories[pictures.ids.index(row[e])] for e in ("reference_id", "target_id")] for row in same
+    ]
+    assert same and all(one == other != "" for one, other in categories)
+
+
+def test_given_pairs_of_a_large_split_are_all_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = clustered(21)
+    named = [(0, target) for target in pictures.candidates(0)[10:400:67]]
+    monkeypatch.setattr(Folder, "pairs", lambda self: iter([GivenPair(f"{r}.png", f"{t}.png") for r, t in named]))
+    rows = pictures.mine(tmp_path, {"kind": "given"}, exact_up_to=LARGE)
+    assert pictures.chosen(rows) == set(named)
+    for row in rows:
+        rank = pictures.candidates(0).index(pictures.ids.index(row["target_id"])) + 1
+        assert abs(rank - row["rank"]) < 120
+
+
+def test_a_small_split_beside_a_large_one_is_searched_in_full(tmp_path: Path) -> None:
+    pictures = clustered(22, count=300)
+    pictures.splits = ["test" if number % 5 == 0 else "train" for number in range(300)]
+    whole = pictures.mine(tmp_path / "whole", *ANY_SIGNALS[:1], *ANY_SIGNALS[3:])
+    rows = pictures.mine(tmp_path / "large", *ANY_SIGNALS[:1], *ANY_SIGNALS[3:], exact_up_to=LARGE)
+    assert [row for row in rows if row["split"] == "test"] == [row for row in whole if row["split"] == "test"]
