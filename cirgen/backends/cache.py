@@ -60,14 +60,19 @@ def _room_for(
     length: int,
     room: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return zeros [rows, heads, room, dimension] like `keys` and `values`, with all parts before `length`."""
+    """Return [rows, heads, room, dimension] like `keys` and `values`, with all parts before `length`.
+
+    What is before a part is zero, since a masked place still takes part in sums; what comes after `length` is not set.
+    """
     rows = sum(part[0].shape[0] for part in parts) or keys.shape[0]
-    stored = tuple(like.new_zeros((rows, like.shape[1], room, like.shape[3])) for like in (keys, values))
+    stored = tuple(like.new_empty((rows, like.shape[1], room, like.shape[3])) for like in (keys, values))
     begin = 0
     for part in parts:
         end = begin + part[0].shape[0]
         for target, source in zip(stored, part, strict=True):
-            target[begin:end, :, length - source.shape[-2] : length] = source
+            since = length - source.shape[-2]
+            target[begin:end, :, :since] = 0
+            target[begin:end, :, since:length] = source
         begin = end
     return stored[0], stored[1]
 

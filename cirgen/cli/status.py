@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def status(folder: RunArgument, as_json: JsonOption = False) -> None:
-    """Show how far a run is: rows per stage by status, what is pending or accepted, speed of models, where to look.
+    """Show how far a run is: rows per stage by status, what was accepted, how fast models are, where to look.
 
     It reads alone, and may be asked while the run is going on.
 
