@@ -28,6 +28,8 @@ LOOK_SECONDS = 1.0
 """Between two looks at what the cluster holds, while nothing else happens."""
 ROOM_SECONDS = 3.0
 """A first copy that finds no place for so long has other models, that nobody asks, give back theirs."""
+NODE_DIED = "its node has died"
+"""What Ray says of a process that went down with its machine, before it lists the machine as gone."""
 READERS = 4
 """Threads that read pictures whose bytes must travel."""
 
@@ -60,8 +62,8 @@ class Needs:
     gpus: float
 
     def options(self) -> dict[str, Any]:
-        """Return it as Ray's options of an actor."""
-        return {"num_cpus": self.cpus, "num_gpus": self.gpus}
+        """Return it as Ray's options of an actor; copies lie on as many machines as there are."""
+        return {"num_cpus": self.cpus, "num_gpus": self.gpus, "scheduling_strategy": "SPREAD"}
 
     def held_by(self, resources: dict[str, float]) -> int:
         """Return how many copies a machine has room for."""
@@ -82,6 +84,7 @@ class Pool:
         ray_settings: how many copies.
         make_room: called while a first copy finds no place.
         say: prints one line for the user.
+        replica: runs the model.
     """
 
     def __init__(
@@ -93,7 +96,9 @@ class Pool:
         ray_settings: RaySettings,
         make_room: Callable[[], None],
         say: Callable[[str], None],
+        replica: type[Replica] = Replica,
     ) -> None:
+        self._replica = replica
         self._settings = settings
         self._identity = identity
         self._needs = needs
@@ -159,13 +164,12 @@ class Pool:
         """Start another copy; it comes to life when the cluster has room."""
         import ray
 
-        replica = ray.remote(**self._needs.options(), max_restarts=0, concurrency_groups={"rows": 1, "model": 1})(
-            Replica
-        )
+        options = {**self._needs.options(), "max_restarts": 0, "concurrency_groups": {"rows": 1, "model": 1}}
+        replica = ray.remote(**options)(self._replica)
         threads = 0 if self._needs.gpus else max(1, int(self._needs.cpus))
         actor = replica.remote(self._settings, self._identity, __version__, threads)
         with self._lock:
-            self._copies.append(Copy(actor, actor.ready.remote()))
+            self._copies.append(Copy(actor, actor.ready.options(concurrency_group="model").remote()))
 
     def kill(self, copy: Copy) -> None:
         """End a copy."""
@@ -426,7 +430,7 @@ def _with_machine(copy: Copy, error: Exception) -> bool:
     """Return whether a copy went down with the machine it was on."""
     import ray
 
-    if "node" in str(error) and "died" in str(error):
+    if NODE_DIED in str(error):
         return True
     return any(node["NodeID"] == copy.node and not node["Alive"] for node in ray.nodes())
 

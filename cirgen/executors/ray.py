@@ -143,11 +143,15 @@ def _connect(settings: RaySettings, say: Callable[[str], None]) -> bool:
             ray.init(address=address, **options)
         else:
             ray.init(address="local", include_dashboard=False, **options)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        where = f"at {address} " if address else ""
+    except Exception as error:  # it raises errors of every kind, and bare ones
+        if not address:
+            raise UserError(
+                f"Ray does not start on this machine ({_one_line(error)}); give the command when less is going on, "
+                "or name a cluster as ray.address."
+            ) from error
         raise UserError(
-            f"Ray does not find a cluster {where}that it fits ({_one_line(error)}): begin one with "
-            "`ray start --head`, or set ray.address, or RAY_ADDRESS, to none."
+            f"Ray finds no cluster at {address} that fits this installation ({_one_line(error)}); begin one with "
+            "`ray start --head`, correct ray.address or RAY_ADDRESS, or leave both out."
         ) from error
     say(f"Ray: {_described(ray)}.")
     return True
@@ -169,4 +173,4 @@ def _gpus(settings: RaySettings) -> float:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -61,34 +61,45 @@ class Work(Protocol):
 
 
 class Replica:
-    """The process; each method is called in a thread of its own.
+    """The process. Rows come in by one thread; another loads the model, answers, and does nothing else.
 
     Args:
         settings: of the model.
         identity: hash of what must not differ here.
         version: of cirgen, where the rows come from.
         threads: that the model computes with where it has no GPU; 0 leaves that to torch.
-
-    Raises:
-        UserError: the machine has another version of cirgen or other weights under this name, or none.
     """
 
     def __init__(self, settings: Model | EncoderSettings, identity: str, version: str, threads: int) -> None:
-        _prepare(version, threads)
-        self._work: Work = GenerativeWork(settings) if isinstance(settings, Model) else EncodingWork(settings)
-        if self._work.identity != identity:
-            raise UserError(
-                f"'{settings.model}' has other weights, or another number format, on this machine; "
-                "put the same files there, or name it by its hub id and a revision."
-            )
+        self._settings = settings
+        self._identity = identity
+        self._version = version
+        self._threads = threads
+        self._work: Work | None = None
         self._rows = _Rows()
         self._answers: Iterator[Numbered] | None = None
 
     def ready(self) -> str:
-        """Return the node that this copy is on, once it is there."""
+        """Make ready to work; return the node that this copy is on.
+
+        Raises:
+            UserError: the machine has another version of cirgen, or other weights under this name, or none.
+        """
         import ray
 
+        self._work = self._load()
         return str(ray.get_runtime_context().get_node_id())
+
+    def _load(self) -> Work:
+        _prepare(self._version, self._threads)
+        settings = self._settings
+        work: Work = GenerativeWork(settings) if isinstance(settings, Model) else EncodingWork(settings)
+        if work.identity != self._identity:
+            raise UserError(
+                f"'{settings.model}' has other weights, or another number format, on one of the machines; "
+                "put the same files there, or name it by its hub id and a revision."
+            )
+        return work
 
     def put(self, call: Call, rows: Sequence[Numbered]) -> None:
         """Take in rows; those of an earlier call are forgotten."""
@@ -96,6 +107,8 @@ class Replica:
 
     def take(self) -> list[Numbered]:
         """Work, and return answers as soon as there are some; none where no row came in time."""
+        if self._work is None:
+            raise RuntimeError("asked before it was ready")
         found: list[Numbered] = []
         until = time.monotonic() + GIVE_SECONDS
         while not found:
