@@ -35,7 +35,7 @@ from PIL import Image
 from cirgen.backends.base import Backend, Request
 from cirgen.backends.conversation import conversation
 from cirgen.backends.loaded_model import LoadedModel
-from cirgen.backends.speed import in_words, operations, told
+from cirgen.backends.speed import in_words, operations, together, told
 from cirgen.backends.transformers import TransformersBackend
 from cirgen.keys import digest
 from cirgen.model_settings import Model
@@ -107,15 +107,19 @@ def until(tokens: Sequence[int], stops: Sequence[int]) -> int:
     return next((place + 1 for place, token in enumerate(tokens) if token in stops), len(tokens))
 
 
-def by_backend(name: str, backend: Backend) -> Way:
-    """Return how a backend of cirgen does it."""
+def by_backend(name: str, backend: Backend, counts: dict[str, float]) -> Way:
+    """Return how a backend of cirgen does it; what it counts of its work is added to `counts`."""
 
     def caption(requests: Sequence[Request]) -> int:
         results = list(backend.generate(iter(requests), Files()))
         failed = [result.error for result in results if result.status not in ("ok", "truncated", "parse_error")]
         if failed or len(results) != len(requests):
             raise SystemExit(f"{len(failed)} captions failed, and their time would flatter the rate: {failed[:1]}")
-        return sum(result.output_tokens + (result.finish_reason == "stop") for result in results)
+        speed = backend.take_speed()
+        if speed is None:
+            return sum(result.output_tokens + (result.finish_reason == "stop") for result in results)
+        counts.update(together(counts, speed.record()))
+        return speed.output_tokens
 
     return Way(name, caption)
 
@@ -244,17 +248,18 @@ def main(
             loaded.stop_tokens = list(range(0, rows, ends_each)) if ends_each else []
         own = TransformersBackend(settings, loaded)
         ways = [naive(loaded, int(size)) for size in (*([] if without_single else ["1"]), *batch_sizes.split(","))]
-        ways.append(by_backend("cirgen", own))
+        counts: dict[str, float] = {}
+        ways.append(by_backend("cirgen", own, counts))
         if find_spec("vllm") is not None and family is None:
             from cirgen.backends.vllm import VllmBackend
 
-            ways.append(by_backend("vllm", VllmBackend(settings.model_copy(update={"backend": "vllm"}))))
+            ways.append(by_backend("vllm", VllmBackend(settings.model_copy(update={"backend": "vllm"})), {}))
         requests = asked(images, mixed, new_tokens)
         threads = torch.get_num_threads()
         print(
             f"{images} images, {threads} threads, {loaded.identity.dtype}, {family or model} {shape if family else ''}"
         )
-        _turns(ways, requests, rounds, loaded, own, batch_size)
+        _turns(ways, requests, rounds, loaded, counts, batch_size)
 
 
 def _turns(
@@ -262,12 +267,12 @@ def _turns(
     requests: Sequence[Request],
     rounds: int,
     loaded: LoadedModel,
-    own: TransformersBackend,
+    counts: dict[str, float],
     batch_size: int,
 ) -> None:
     for way in ways:
         way.caption(requests[: min(8, len(requests))])  # loads the weights, warms the caches
-    own.take_speed()
+    counts.clear()  # of the warm-up
     taken: dict[str, list[Taken]] = {way.name: [] for way in ways}
     for turn in range(1, rounds + 1):
         for way in ways:
@@ -276,7 +281,7 @@ def _turns(
         print(f"round {turn}, images/s: {rates}", flush=True)
     tokens = {name: times[-1].tokens for name, times in taken.items()}
     print(f"tokens written: {', '.join(f'{name} {count:,}' for name, count in tokens.items())}")
-    print(f"cirgen: {in_words(told(own.take_speed().record()))}")
+    print(f"cirgen: {in_words(told(counts))}")
     _ratios(taken, "seconds")
     if loaded.device.type == "cpu":
         _ratios(taken, "processor")

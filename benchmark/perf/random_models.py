@@ -44,15 +44,15 @@ class Shape:
     patch: int
     """Pixels of the side of a patch."""
     spread: float = 0.02
-    """Standard deviation of the weights; large ones make answers differ."""
+    """Standard deviation of the weights: below about 2 / sqrt(hidden), a model repeats one token for ever."""
 
 
 SHAPES = {
     "tiny": Shape(32, 2, 4, 2, 64, 0, 32, 2, 2, 48, 56, 14, spread=0.2),
-    "small": Shape(512, 8, 8, 8, 1408, 8192, 384, 6, 6, 1536, 224, 14),
-    "smolvlm-256m": Shape(576, 30, 9, 3, 1536, 49_280, 768, 12, 12, 3072, 512, 16),
-    "llava-1.5-7b": Shape(4096, 32, 32, 32, 11_008, 32_064, 1024, 24, 16, 4096, 336, 14),
-    "qwen2.5-vl-7b": Shape(3584, 28, 28, 4, 18_944, 152_064, 1280, 32, 16, 3420, 1008, 14),
+    "small": Shape(512, 8, 8, 8, 1408, 8192, 384, 6, 6, 1536, 224, 14, spread=0.1),
+    "smolvlm-256m": Shape(576, 30, 9, 3, 1536, 49_280, 768, 12, 12, 3072, 512, 16, spread=0.1),
+    "llava-1.5-7b": Shape(4096, 32, 32, 32, 11_008, 32_064, 1024, 24, 16, 4096, 336, 14, spread=0.035),
+    "qwen2.5-vl-7b": Shape(3584, 28, 28, 4, 18_944, 152_064, 1280, 32, 16, 3420, 1008, 14, spread=0.037),
 }
 """`small` has 34 M parameters: enough that arithmetic outweighs the overhead of Python, even on one core."""
 
