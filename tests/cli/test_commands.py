@@ -26,6 +26,9 @@ COMMANDS = [
     ["report"],
     ["fingerprint"],
     ["review"],
+    ["push"],
+    ["export"],
+    ["card"],
     *(["prompts", name] for name in ("ls", "show", "copy", "diff", "lock")),
     *(["recipes", name] for name in ("ls", "show", "copy")),
 ]
