@@ -11,9 +11,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from cirgen.errors import LimitReachedError
-from cirgen.spending import Spending
+
+if TYPE_CHECKING:
+    from cirgen.spending import Spending
 
 GRACE_SECONDS = 60.0
 """For the answers that are on their way when the time is over: they are paid for."""
