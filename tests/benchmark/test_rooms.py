@@ -11,7 +11,7 @@ import cirgen
 import cirgen_benchmark
 
 PACKAGE, BENCHMARK = (Path(module.__file__ or "").parent for module in (cirgen, cirgen_benchmark))
-COMMANDS = ("cli/audit_world.py", "cli/bench.py", "cli/presets.py", "cli/score.py")
+COMMANDS = ("cli/audit_world.py", "cli/bench.py", "cli/card.py", "cli/presets.py", "cli/score.py")
 
 
 def sources(root: Path) -> list[Path]:

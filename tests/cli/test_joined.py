@@ -10,7 +10,9 @@ from commands import cirgen, start
 
 pytestmark = pytest.mark.integration
 
-RUN = ("run", "demo", "--limit", "24", "--output")
+NEAREST = "pair.signals=[{kind: neighbours, per_image: 2}]"
+"""Of so few figures the third nearest differs in more than a text may tell."""
+RUN = ("run", "demo", "--limit", "24", "--set", NEAREST, "--output")
 
 
 def dataset_bytes(folder: Path) -> dict[str, bytes]:

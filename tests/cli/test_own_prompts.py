@@ -15,7 +15,9 @@ pytestmark = pytest.mark.integration
 HEAD = "---\nname: {name}\nversion: {version}\ntask: {task}\nimages: {images}\nslots: []\nnote: n\nauthor: me\n---\n"
 CAPTION = "Briefly describe the image in 7 words."
 CHANGE = "Which change turns the first image into the second? Change an attribute."
-RUN = ["run", "demo", "--limit", "24", "--output", "run", "--set", "caption.prompts=[my/caption.md]"]
+NEAREST = "pair.signals=[{kind: neighbours, per_image: 2}]"
+"""Of so few figures the third nearest differs in more than a text may tell."""
+RUN = ["run", "demo", "--limit", "24", "--output", "run", "--set", NEAREST, "--set", "caption.prompts=[my/caption.md]"]
 RUN += ["--set", "modify.prompts=[my/change.md, change-images]"]
 
 

@@ -61,7 +61,9 @@ def test_a_corpus_made_from_absolute_paths_names_none_of_them(run: Run, tmp_path
 
 
 def _content(path: Path) -> str:
-    return str(pq.read_table(path).to_pydict()) if path.suffix == ".parquet" else path.read_text(encoding="utf8")
+    if path.suffix == ".parquet":
+        return str(pq.read_table(path).to_pydict())
+    return path.read_bytes().decode("utf8", "replace")  # a picture of the card holds text chunks, too
 
 
 def test_what_was_cut_is_still_named_by_its_last_part(run: Run) -> None:

@@ -32,7 +32,8 @@ STACK: list[dict[str, Any]] = [
 
 
 def a_run(folder: Path, stack: list[dict[str, Any]], **store: Any) -> Run:
-    fields = load_recipe("demo").recipe.model_dump(mode="json")
+    nearest = "pair.signals=[{kind: neighbours, per_image: 2}]"  # of few figures, others are far
+    fields = load_recipe("demo", [nearest]).recipe.model_dump(mode="json")
     return Run(
         folder, Recipe.model_validate({**fields, "filter": stack}), Store(folder / "store", **store), limit=IMAGES
     )

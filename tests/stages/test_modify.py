@@ -194,7 +194,8 @@ def test_a_corpus_says_which_texts_lost_a_tail(folder: Path) -> None:
 
 def again(folder: Path, *overrides: str, words: int = 4) -> list[dict[str, Any]]:
     short = f'filter=[{{"name": "lint", "max_words": {words}}}]'
-    recipe = load_recipe("demo", [short, *overrides]).recipe
+    nearest = "pair.signals=[{kind: neighbours, per_image: 2}]"
+    recipe = load_recipe("demo", [short, nearest, *overrides]).recipe
     run = Run(folder, recipe, Store(folder / "store"), limit=IMAGES)
     run_pipeline(run)
     reasons = {row["triplet_id"]: row["reason"] for row in pq.read_table(run.verdicts).to_pylist()}
