@@ -95,7 +95,7 @@ class VllmBackend(Backend):
             raise UserError(f"vLLM does not know an option under 'engine' ({error}); correct or remove it.") from error
         try:
             return vllm.LLMEngine.from_engine_args(known)
-        except (ValueError, RuntimeError, AssertionError, NotImplementedError) as error:
+        except Exception as error:  # of no common kind
             raise UserError(
                 f"vLLM does not start with '{self._settings.model}' and the options under 'engine' "
                 f"({_one_line(error)}); mend them, or take backend transformers."
@@ -210,24 +210,35 @@ class VllmBackend(Backend):
         """Hand a question to the engine, or return why it cannot be asked."""
         if isinstance(pictures, OSError):
             return Failed(asked, "image_error", str(pictures))
-        number = str(next(self._numbers))
+        number, params = str(next(self._numbers)), self._checked(how, asked)
         try:
-            self.engine.add_request(number, self._prompt(asked, pictures), how(asked))
-        except (ValueError, TypeError, IndexError, RuntimeError) as error:
+            self.engine.add_request(number, self._prompt(asked, pictures), params)
+        except _dead() as error:
+            raise _stopped(error) from error
+        except Exception as error:  # whatever a processor takes amiss; vLLM's own errors are of no common kind
             return Failed(asked, "parse_error", f"the prompt cannot be read: {_one_line(error)}")
         running[number] = asked
         return None
 
+    def _checked(self, how: Callable[[Asked], Any], asked: Asked) -> Any:
+        """Return vLLM's parameters of a question.
+
+        Raises:
+            UserError: vLLM cannot draw texts as the recipe says, which holds for every question.
+        """
+        try:
+            return how(asked)
+        except Exception as error:  # as above
+            raise UserError(
+                f"vLLM cannot draw texts as the recipe says ({_one_line(error)}); correct the sampling there."
+            ) from error
+
     def _done(self, running: dict[str, Asked]) -> Iterator[Answered | Failed]:
         """Let the engine do a step, and yield the questions that it answered in it."""
-        dead = importlib.import_module("vllm.v1.engine.exceptions").EngineDeadError
         try:
             outputs = self.engine.step()
-        except dead as error:
-            raise UserError(
-                f"vLLM stopped in the middle ({_one_line(error)}); give the same command again, with less "
-                "gpu_memory_utilization under 'engine' if memory ran out: what was answered is kept."
-            ) from error
+        except _dead() as error:
+            raise _stopped(error) from error
         for output in outputs:
             asked = running.pop(output.request_id, None) if output.finished else None
             if asked is None:
@@ -289,6 +300,19 @@ def vllm_module() -> Any:
         return importlib.import_module("vllm")
     except (ImportError, RuntimeError) as error:
         raise UserError(f"The backend 'vllm' cannot import vLLM ({_one_line(error)}): `{INSTALL}`.") from error
+
+
+def _dead() -> type[Exception]:
+    """Return what vLLM raises when its engine is no more."""
+    error: type[Exception] = importlib.import_module("vllm.v1.engine.exceptions").EngineDeadError
+    return error
+
+
+def _stopped(error: Exception) -> UserError:
+    return UserError(
+        f"vLLM stopped in the middle ({_one_line(error)}); give the same command again, with less "
+        "gpu_memory_utilization under 'engine' if memory ran out: what was answered is kept."
+    )
 
 
 def _result(request: Request, output: Any) -> Result:
