@@ -81,7 +81,7 @@ def test_running_again_or_with_another_threshold_loads_no_generator(
     monkeypatch.setattr(TransformersEncoder, "_encode", forbidden)
     run_pipeline(demo(folder))
     assert dataset_bytes(folder) == dataset_bytes(undisturbed)
-    run_pipeline(demo(folder, "filter.4.max_rivals_percentile=40"))
+    run_pipeline(demo(folder, "filter.7.min_yes_percentile=40"))
     assert dataset_bytes(folder) != dataset_bytes(undisturbed)
 
 
