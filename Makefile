@@ -17,6 +17,7 @@ test: $(BIN)/.cirgen-dev ## Set up and run what every change must pass: lint, ty
 	@$(MAKE) --no-print-directory check unit
 
 test-long: $(BIN)/.cirgen-dev ## Run the tests that take too long for every change, such as twenty random kills, and more examples of every property
+	$(PIP_INSTALL) -e '.[ray]'
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "long and not gpu" --timeout=3600
 	OMP_NUM_THREADS=1 HYPOTHESIS_PROFILE=explore $(BIN)/pytest -n 2 -m "hypothesis and not gpu and not server" --timeout=3600
 

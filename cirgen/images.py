@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
+from cirgen.object_storage import is_url, read_range
 from cirgen.pictures import decode
 
 
@@ -17,6 +18,7 @@ class Place(NamedTuple):
     """Where the bytes of a picture lie."""
 
     path: str
+    """Of a local file, or the url of an object."""
     offset: int
     length: int
 
@@ -27,9 +29,12 @@ def read_place(place: Place, image_id: str) -> bytes:
     Raises:
         OSError: they cannot be read, or are not those that its id is the hash of.
     """
-    with Path(place.path).open("rb") as file:
-        file.seek(place.offset)
-        data = file.read(place.length)
+    if is_url(place.path):
+        data = read_range(place.path, place.offset, place.length)
+    else:
+        with Path(place.path).open("rb") as file:
+            file.seek(place.offset)
+            data = file.read(place.length)
     if hashlib.sha256(data).hexdigest() != image_id:
         raise OSError(f"{place.path} changed since ingest")
     return data
@@ -82,11 +87,11 @@ class RunImages:
             OSError: there is no such picture.
         """
         row = self._row(image_id)
-        return Place(str(self._path(row).absolute()), int(self._offsets[row]), int(self._lengths[row]))
+        return Place(self._path(row), int(self._offsets[row]), int(self._lengths[row]))
 
-    def _path(self, row: int) -> Path:
-        path = self._paths[row].as_py()
-        return Path(path) if path else self._blob_folder / self._blobs[row].as_py()
+    def _path(self, row: int) -> str:
+        path: str = self._paths[row].as_py()
+        return path or str((self._blob_folder / self._blobs[row].as_py()).absolute())
 
     def _row(self, image_id: str) -> int:
         row = int(np.searchsorted(self._ids, image_id.encode()))

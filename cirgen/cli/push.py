@@ -1,4 +1,4 @@
-"""`cirgen push`: a finished dataset to the Hub."""
+"""`cirgen push`: a finished dataset to the Hub, or to object storage."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 from cirgen.cli.options import JsonOption
 from cirgen.cli.session import told_how_to_go_on
 from cirgen.errors import UserError
+from cirgen.object_storage import is_url
 
 if TYPE_CHECKING:
     from cirgen.publish.hub.push import Pushed, Wanted
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 def push(
     corpus: Annotated[Path, typer.Argument(help="Run, or a dataset folder that cirgen wrote.")],
     repo: Annotated[
-        str | None, typer.Argument(metavar="[ORG/NAME]", help="Repository; publish.repo of the recipe by default.")
+        str | None,
+        typer.Argument(
+            metavar="[ORG/NAME]", help="Repository, or s3://BUCKET/FOLDER; publish.repo of the recipe by default."
+        ),
     ] = None,
     private: Annotated[
         bool | None,
@@ -38,11 +42,15 @@ def push(
     """Upload a dataset to the Hub, load it back and count it, tag it; only then does it show.
 
     Give the same command after any interruption: what was uploaded is kept. A later push sends what changed. The token
-    is the one of `hf auth login`, or HF_TOKEN.
+    is the one of `hf auth login`, or HF_TOKEN. A url such as s3://bucket/corpus takes the files as they are.
 
     Example: cirgen push runs/demo my-name/toys --tag v1.0.0
     """
     source = _source(corpus)
+    if repo is not None and is_url(repo):
+        with told_how_to_go_on(lambda: True), source.held:
+            send_folder(source.folder, repo, as_json)
+        return
     wanted = _wanted(source.publish, repo, private, tag, overwrite)
     with told_how_to_go_on(lambda: True), source.held:
         push_folder(source.folder, wanted, as_json)
@@ -80,6 +88,23 @@ def _wanted(
     unsaid = publish.private if publish else False
     version = tag or (publish.tag if publish else None) or ""
     return Wanted(name, unsaid if private is None else private, private is True, version, overwrite)
+
+
+def send_folder(folder: Path, url: str, as_json: bool = False, err: bool = False) -> None:
+    """Send a dataset folder to object storage and say what came of it; `err`: as for `push_folder`."""
+    from cirgen.progress import to_stderr
+    from cirgen.publish.storage import send
+
+    sent = send(folder, url, to_stderr())
+    if as_json:
+        typer.echo(json.dumps(sent.record(), indent=2))
+        return
+    removed = f", {sent.removed_files:,} removed" if sent.removed_files else ""
+    typer.echo(
+        f"sent: {sent.sent_files:,} files, {sent.sent_bytes / 1e6:,.1f} MB; {sent.same_files:,} were there{removed}",
+        err=err,
+    )
+    typer.echo(f'load it: load_dataset("parquet", data_files="{sent.url}/triplets/train-*.parquet")', err=err)
 
 
 def push_folder(folder: Path, wanted: Wanted, as_json: bool = False, err: bool = False) -> None:

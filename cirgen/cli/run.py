@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +18,7 @@ from cirgen.cli.options import (
     SetOption,
 )
 from cirgen.cli.session import RUNS, new_run, told_how_to_go_on, work
-from cirgen.errors import NothingAcceptedError
+from cirgen.errors import NothingAcceptedError, UserError
 from cirgen.executors.opening import Where
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ def run(
         Where, typer.Option(help="Where the work runs: here, or on the cluster of the recipe's section ray.")
     ] = Where.LOCAL,
     push: Annotated[
-        str | None, typer.Option(metavar="ORG/NAME", help="Push the dataset to the Hub when it is done.")
+        str | None,
+        typer.Option(
+            metavar="ORG/NAME", help="Push the dataset to the Hub, or to s3://BUCKET/FOLDER, when it is done."
+        ),
     ] = None,
     join: Annotated[bool, typer.Option("--join", help="Work beside a process that is already in the folder.")] = False,
     max_cost: MaxCostOption = None,
@@ -55,7 +59,7 @@ def run(
 
     loaded = load_recipe(recipe, settings or ())
     check_recipe(loaded)
-    folder = output or RUNS / loaded.recipe.name
+    folder = _folder(output) or RUNS / loaded.recipe.name
     if push is not None:
         _check_push(push)
     current = new_run(folder, loaded.recipe, limit, flush_rows=flush_rows, flush_seconds=flush_seconds)
@@ -70,8 +74,22 @@ def run(
         _push(current, push, as_json)
 
 
+def _folder(output: Path | None) -> Path | None:
+    """Return the run folder that was asked for, unless it is a url, of which a path keeps one slash."""
+    if output is not None and re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(output)):
+        raise UserError(
+            "A run folder is local; leave --output out and give the url to --push: the dataset goes there in the end."
+        )
+    return output
+
+
 def _check_push(repo: str) -> None:
     """Find out before a long run that nothing could be pushed after it."""
+    from cirgen.object_storage import ObjectFolder, is_url
+
+    if is_url(repo):
+        ObjectFolder(repo).sizes()
+        return
     from cirgen.progress import to_stderr
     from cirgen.publish.hub.push import check_access
 
@@ -79,10 +97,14 @@ def _check_push(repo: str) -> None:
 
 
 def _push(run: Run, repo: str, as_json: bool) -> None:
-    from cirgen.cli.push import push_folder
+    from cirgen.cli.push import push_folder, send_folder
     from cirgen.lock import hold
+    from cirgen.object_storage import is_url
     from cirgen.publish.hub.push import Wanted
 
     publish = run.recipe.publish
     with told_how_to_go_on(lambda: True), hold(run.folder, joinable=False):
+        if is_url(repo):
+            send_folder(run.dataset, repo, err=as_json)
+            return
         push_folder(run.dataset, Wanted(repo, publish.private, tag=publish.tag or ""), err=as_json)

@@ -42,7 +42,8 @@ class ClusterReader:
 
     def _travelling(self, item: Item) -> Item | None:
         """Return an item that another machine can read; None where this one cannot."""
-        if item.path is not None and item.path.is_absolute() and not self._by_value:
+        lies_anywhere = bool(item.url_path) or (item.path is not None and item.path.is_absolute())
+        if lies_anywhere and not self._by_value:
             return item
         try:
             data = item.read()

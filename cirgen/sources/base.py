@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
+from cirgen.object_storage import Listed, read_range
 from cirgen.settings import Settings
 
 
@@ -59,8 +60,10 @@ class Item:
     """Returns the original file bytes; raises OSError when they cannot be had, ValueError when there can be none."""
     path: Path | None = None
     """The local file that holds these bytes, so that they need not be copied into the run."""
+    url_path: str = ""
+    """The object of a store, by its url, that holds them, where no local file does."""
     offset: int = 0
-    """Of the first byte in `path`: a tar file holds many images."""
+    """Of the first byte in `path` or `url_path`: a tar file holds many images."""
     category: str = ""
     license: str = ""
     author: str = ""
@@ -87,6 +90,11 @@ def utf8_text(text: str) -> str:
 def file_item(source: str, source_id: str, path: Path, known: Known) -> Item:
     """Describe an image file on disk; one that is missing becomes an item that cannot be read."""
     return Item(source, source_id, file_stamp(path), partial(read_file, path), path, **known._asdict())
+
+
+def object_item(source: str, found: Listed, known: Known) -> Item:
+    """Describe an image on object storage."""
+    return Item(source, found.name, found.stamp, partial(read_range, found.url), url_path=found.url, **known._asdict())
 
 
 def read_file(path: Path) -> bytes:

@@ -1,4 +1,4 @@
-"""A folder of image files, searched recursively."""
+"""A folder of image files, searched recursively, here or on object storage."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 from cirgen.errors import UserError
+from cirgen.object_storage import Listed, is_url, listed
 from cirgen.pictures import suffixes
 from cirgen.resources import local_path
 from cirgen.settings import Name
-from cirgen.sources.base import Item, Known, Source, SourceSettings, file_item
+from cirgen.sources.base import Item, Known, Source, SourceSettings, file_item, object_item
 
 
 class FolderSettings(SourceSettings):
@@ -20,7 +21,7 @@ class FolderSettings(SourceSettings):
 
     kind: Literal["folder"] = "folder"
     path: Name
-    """Local folder, or `cirgen:images`."""
+    """Local folder, `cirgen:images`, or a url such as s3://bucket/folder."""
 
 
 class Folder(Source):
@@ -34,18 +35,30 @@ class Folder(Source):
 
     def items(self) -> Iterator[Item]:
         """Yield the files by relative path."""
-        root, known = local_path(self.settings.path), Known().or_else(self.settings)
+        known = Known().or_else(self.settings)
+        if is_url(self.settings.path):
+            for image in self._objects:
+                yield object_item(self.settings.path, image, known)
+            return
+        root = local_path(self.settings.path)
         for name in self._names:
             yield file_item(self.settings.path, name, root / name, known)
 
     def count(self) -> int:
         """Return the number of files."""
-        return len(self._names)
+        return len(self._objects if is_url(self.settings.path) else self._names)
 
     def remarks(self) -> list[str]:
         """Name the folders that could not be looked into."""
         self.count()  # looks into all
         return [f"{error.filename} was left out ({error.strerror}); mend it and run again." for error in self._closed]
+
+    @cached_property
+    def _objects(self) -> list[Listed]:
+        found = [one for one in listed(self.settings.path) if _is_picture(one.name)]
+        if not found:
+            raise UserError(f"No image lies under {self.settings.path}; put images there, or correct images.path.")
+        return found
 
     @cached_property
     def _names(self) -> list[str]:
@@ -58,6 +71,12 @@ class Folder(Source):
                 f"No image file lies under {root}; put images there, or set images.path to another folder."
             )
         return names
+
+
+def _is_picture(name: str) -> bool:
+    """Return whether a name below a folder is a picture's, and nothing on the way to it is hidden."""
+    parts = name.split("/")
+    return Path(parts[-1]).suffix.lower() in suffixes() and not any(part.startswith(".") for part in parts)
 
 
 def files_under(root: Path, closed: Callable[[OSError], None]) -> Iterator[Path]:

@@ -36,7 +36,7 @@ def alias_of(item: Item) -> dict[str, str]:
 
 def item_path(item: Item) -> str:
     """Return where the bytes lie; empty where no table can hold the name, so that they are copied into the run."""
-    path = str(item.path.absolute()) if item.path else ""
+    path = str(item.path.absolute()) if item.path else item.url_path
     return path if path == utf8_text(path) else ""
 
 

@@ -19,7 +19,7 @@ from cirgen.executors.settings import RaySettings
 from cirgen.executors.tasks import Task
 from cirgen.model_settings import Encoder
 
-pytestmark = pytest.mark.integration
+pytestmark = pytest.mark.long
 
 CPUS = 3
 
