@@ -91,7 +91,7 @@ def test_what_fails_while_asking_runs_again_and_ends_the_same(
     choose, calls = TransformersBackend.choose, []
 
     def dies(self: TransformersBackend, requests: Any, options: Any, images: Any) -> Any:
-        calls.append(len(requests))
+        calls.append(options)
         if len(calls) == 2:
             raise KeyboardInterrupt
         return choose(self, requests, options, images)
