@@ -26,7 +26,6 @@ from cirgen.store import Store
 PROMPT_LOCK = "prompt_lock"
 """Fact of a run: the hash of every prompt version that it ever used."""
 
-
 SPEED = "speed"
 """Fact of a run: by stage, what was counted of its model's work."""
 
