@@ -43,7 +43,8 @@ class Signal(Settings):
     kind: Literal["random", "rank", "rank_percent", "percentile", "neighbours", "given"]
     """How targets are chosen: at random, in a window of ranks or percentiles, nearest within bounds, by the source.
 
-    `rank_percent` is a window of ranks that keeps its shape in a collection, or a split, of another size.
+    `rank_percent` is a window of ranks that keeps its shape in a collection, or a split, of another size; where it is
+    narrower than one rank, it is the one that it begins at.
     """
     by: Literal["image", "caption"] = "image"
     """Which embedding measures similarity."""

@@ -132,7 +132,8 @@ class Chooser:
         """Return the first and the last rank of the window among so many candidates; 1 is the nearest."""
         lower, upper = self.signal.lower or 0, self.signal.upper or 0
         if self.signal.kind == "rank_percent":
-            return int(lower * candidates / 100) + 1, int(upper * candidates / 100)
+            first = int(lower * candidates / 100) + 1
+            return first, min(max(first, int(upper * candidates / 100)), candidates)
         return max(1, ceil(lower * share)), min(int(upper * share), candidates)
 
 
