@@ -36,13 +36,12 @@ def read_travelled(image_id: str) -> Travelling:
     Raises:
         OSError: it brought a place that cannot be read from here, or nothing.
     """
-    if not isinstance(image_id, Travelling):
-        raise OSError(f"image {image_id} brought no picture along")
-    if image_id.data is not None:
-        return image_id
-    if image_id.place is None:
-        raise OSError(f"image {image_id} brought no picture along")
-    return Travelling(image_id, data=read_place(image_id.place, image_id))
+    if isinstance(image_id, Travelling):
+        if image_id.data is not None:
+            return image_id
+        if image_id.place is not None:
+            return Travelling(image_id, data=read_place(image_id.place, image_id))
+    raise OSError(f"image {image_id} brought no picture along")
 
 
 class Travelled:

@@ -83,8 +83,7 @@ class Waiting:
         for task in tasks:
             task.deaths += 1
         failed = [task for task in tasks if task.deaths >= MOST_DEATHS]
-        for deaths, size in ((1, GROUP), (2, 1)):
-            self._suspects.extend(_groups([task for task in tasks if task.deaths == deaths], size))
+        self._suspect(tasks)
         return failed
 
     def moved(self, tasks: Sequence[Task]) -> list[Task]:
@@ -94,9 +93,13 @@ class Waiting:
         failed = [task for task in tasks if task.moves > MOST_MOVES]
         again = [task for task in tasks if task.moves <= MOST_MOVES]
         self._ready.extendleft(task for task in again if not task.deaths)
-        for deaths, size in ((1, GROUP), (2, 1)):
-            self._suspects.extend(_groups([task for task in again if task.deaths == deaths], size))
+        self._suspect(again)
         return failed
+
+    def _suspect(self, tasks: Sequence[Task]) -> None:
+        """Have rows that were in processes that died go out again, in groups that get smaller."""
+        for deaths, size in ((1, GROUP), (2, 1)):
+            self._suspects.extend(_groups([task for task in tasks if task.deaths == deaths], size))
 
 
 def _groups(tasks: Sequence[Task], size: int) -> Iterator[list[Task]]:
