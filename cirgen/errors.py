@@ -10,6 +10,11 @@ class UserError(Exception):
     """A problem the user can mend: one sentence that says what is wrong and names the fix; shown without traceback."""
 
 
+def one_line(error: BaseException) -> str:
+    """Return what an error says, to be quoted within a sentence; libraries say it in several lines, or pages."""
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
 class LimitReachedError(UserError):
     """A cap on cost or time was reached: words that tell which, to be told with how to go on."""
 

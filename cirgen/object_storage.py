@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
-from cirgen.errors import UserError
+from cirgen.errors import UserError, one_line
 
 INSTALL = "pip install 'cirgen[s3]'"
 READ_AHEAD = 4 << 20
@@ -96,7 +96,7 @@ def read_range(url: str, offset: int = 0, length: int | None = None) -> bytes:
         files, path = _file_system(url)
         return bytes(files.cat_file(path, start=offset, end=None if length is None else offset + length))
     except Exception as error:  # every file system behind fsspec has errors of its own
-        raise OSError(f"{url} cannot be read: {_one_line(error)}") from error
+        raise OSError(f"{url} cannot be read: {one_line(error)}") from error
 
 
 @contextmanager
@@ -167,7 +167,7 @@ def _told(url: str) -> Iterator[None]:
         raise UserError(f"{url} cannot be read without {_package(error)}: `{_install(url)}`.") from error
     except Exception as error:  # every file system behind fsspec has errors of its own
         raise UserError(
-            f"{url} cannot be reached ({_one_line(error)}); correct the address, or set credentials and "
+            f"{url} cannot be reached ({one_line(error)}); correct the address, or set credentials and "
             "endpoint as the library of that storage reads them (for s3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, "
             "AWS_ENDPOINT_URL)."
         ) from error
@@ -180,7 +180,3 @@ def _package(error: ImportError) -> str:
 def _install(url: str) -> str:
     kind = url.partition("://")[0]
     return INSTALL if kind == "s3" else {"gs": "pip install gcsfs", "az": "pip install adlfs"}.get(kind, INSTALL)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -6,14 +6,14 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from cirgen.backends.base import Request, Result
+from cirgen.backends.base import Result
 from cirgen.backends.decoding import Answer, Decoder, decoder_for
 from cirgen.backends.limits import Limits, is_broken_device, is_out_of_memory
 from cirgen.backends.loaded_model import LoadedModel
 from cirgen.backends.rows import Row
 from cirgen.backends.speed import Speed
 from cirgen.backends.supply import Supply
-from cirgen.errors import UserError
+from cirgen.errors import UserError, one_line
 from cirgen.schemas import Status
 
 ADMITTED_SHARE = 0.25
@@ -66,7 +66,7 @@ class Answering:
         return self._supply.take(self._policy, decoder.rows, decoder.length)
 
     def _unreadable(self) -> list[Result]:
-        found = [_failure(request, *why) for request, why in self._supply.unreadable]
+        found = [Result(request, *why) for request, why in self._supply.unreadable]
         self._supply.unreadable.clear()
         self._speed.rows += len(found)
         return found
@@ -99,7 +99,7 @@ class Answering:
         self._loaded.free_memory()
         if len(rows) == 1:
             self._speed.rows += 1
-            return [_failure(rows[0].request, problem.status, problem.words)]
+            return [Result(rows[0].request, problem.status, problem.words)]
         if problem.is_memory:
             self._limits.halve(rows[0].policy[0], max(row.length for row in rows), len(rows))
             self._supply.put_back(rows)
@@ -145,16 +145,8 @@ class _Problem(NamedTuple):
             raise error
         if is_broken_device(error):
             raise UserError(
-                f"The GPU failed ({_one_line(error)}); give the command again, and it goes on where it stopped."
+                f"The GPU failed ({one_line(error)}); give the command again, and it goes on where it stopped."
             ) from error
         if is_out_of_memory(error):
-            return cls(True, f"out of memory alone in its batch; set a smaller max_pixels: {_one_line(error)}")
+            return cls(True, f"out of memory alone in its batch; set a smaller max_pixels: {one_line(error)}")
         return cls(False, f"{type(error).__name__}: {error}")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
-
-
-def _failure(request: Request, status: Status, error: str) -> Result:
-    return Result(request, status, error, "", "", 0, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from PIL import Image
 
@@ -77,10 +77,10 @@ class Result:
     request: Request
     status: Status
     error: str
-    text: str
-    finish_reason: str
-    prompt_tokens: int
-    output_tokens: int
+    text: str = ""
+    finish_reason: str = ""
+    prompt_tokens: int = 0
+    output_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,9 @@ class Choice:
     request: Request
     status: Status
     error: str
-    shares: tuple[float, ...]
+    shares: tuple[float, ...] = ()
     """One for each option, in their order, sum 1; empty on failure."""
-    mass: float
+    mass: float = 0.0
     """Probability that the answer begins as any of them, 0 to 1: near 0 the model does not follow the prompt."""
     prompt_tokens: int = 0
     """As far as whoever runs the model counts them."""
@@ -106,10 +106,14 @@ class Likelihood:
     request: Request
     status: Status
     error: str
-    log_likelihood: float
+    log_likelihood: float = 0.0
     """Natural logarithm of the probability of the whole text and its end, at most 0; 0 on failure."""
-    tokens: int
+    tokens: int = 0
     """Of the text, its end included; 0 on failure."""
+
+
+Answer = TypeVar("Answer", Result, Choice, Likelihood)
+"""What any of the calls of a backend yields."""
 
 
 class Backend(ABC):

@@ -28,7 +28,7 @@ class Chooser:
         """Yield one choice per request."""
         for found in answered(self._encoded(requests, ahead), self._beliefs, self._loaded.free_memory):
             if isinstance(found, Failed):
-                yield Choice(found.asked, found.status, found.error, (), 0.0)
+                yield Choice(found.asked, found.status, found.error)
             else:
                 request, (belief, mass) = found
                 yield Choice(request, "ok", "", belief, mass)

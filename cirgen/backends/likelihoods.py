@@ -41,7 +41,7 @@ class Reader:
         """Yield one likelihood per request and text."""
         for found in answered(self._encoded(requests, ahead), self._read, self._loaded.free_memory):
             if isinstance(found, Failed):
-                yield Likelihood(found.asked.request, found.status, found.error, 0.0, 0)
+                yield Likelihood(found.asked.request, found.status, found.error)
             else:
                 asked, value = found
                 yield Likelihood(asked.request, "ok", "", value, asked.tokens)

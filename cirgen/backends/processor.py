@@ -10,7 +10,7 @@ from typing import Any
 
 from transformers import AutoConfig, AutoProcessor
 
-from cirgen.errors import UserError
+from cirgen.errors import UserError, one_line
 
 VIDEO = "video_processor"
 
@@ -29,7 +29,7 @@ def load_processor(folder: Path, name: str, max_pixels: int) -> Any:
     try:
         processor = _load(folder)
     except ImportError as error:
-        raise UserError(f"The processor of '{name}' lacks a package: {_one_line(error)}") from error
+        raise UserError(f"The processor of '{name}' lacks a package: {one_line(error)}") from error
     if not getattr(processor, "chat_template", None):
         raise UserError(f"The processor of '{name}' has no chat template; use an instruct model.")
     processor.tokenizer.padding_side = "left"
@@ -97,7 +97,3 @@ def _longest_edge(size: Any) -> int | None:
     except (TypeError, KeyError):
         return None
     return int(edge) if edge else None
-
-
-def _one_line(error: ImportError) -> str:
-    return " ".join(str(error).split())

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from cirgen.backends.base import Backend, Choice, ImageReader, Likelihood, Request, Result
+from cirgen.backends.base import Answer, Backend, Choice, ImageReader, Likelihood, Request, Result
 from cirgen.backends.loaded_model import LoadedModel
 from cirgen.backends.passes import AHEAD, WINDOW
 from cirgen.backends.speed import Speed
@@ -19,12 +19,12 @@ from cirgen.backends.supply import WINDOW_BATCHES
 from cirgen.backends.transformers import AHEAD_BATCHES, TransformersBackend
 from cirgen.errors import UserError
 from cirgen.model_settings import Model
+from cirgen.schemas import Status
 
 DEATHS = 2
 """A request that was with so many processes when they ended is to blame."""
 
 Item = TypeVar("Item")
-Answer = TypeVar("Answer", Result, Choice, Likelihood)
 Job = tuple[str, tuple[Any, ...]]
 """Method of a backend, and what it takes beside requests."""
 _END = None
@@ -83,27 +83,15 @@ class Replicas(Backend):
 
     def generate(self, requests: Iterable[Request], images: ImageReader) -> Iterator[Result]:
         """Yield one result per request; see `Backend.generate`."""
-
-        def lost(request: Request, why: str) -> Result:
-            return Result(request, "engine_error", why, "", "", 0, 0)
-
-        return self._spread("generate", requests, lambda request: request, (images,), lost)
+        return self._spread("generate", requests, lambda request: request, (images,), Result)
 
     def choose(self, requests: Iterable[Request], options: Sequence[str], images: ImageReader) -> Iterator[Choice]:
         """Yield one choice per request; see `Backend.choose`."""
-
-        def lost(request: Request, why: str) -> Choice:
-            return Choice(request, "engine_error", why, (), 0.0)
-
-        return self._spread("choose", requests, lambda request: request, (tuple(options), images), lost)
+        return self._spread("choose", requests, lambda request: request, (tuple(options), images), Choice)
 
     def likelihood(self, requests: Iterable[tuple[Request, str]], images: ImageReader) -> Iterator[Likelihood]:
         """Yield one likelihood per request and text; see `Backend.likelihood`."""
-
-        def lost(item: tuple[Request, str], why: str) -> Likelihood:
-            return Likelihood(item[0], "engine_error", why, 0.0, 0)
-
-        return self._spread("likelihood", requests, lambda item: item[0], (images,), lost)
+        return self._spread("likelihood", requests, lambda item: item[0], (images,), Likelihood)
 
     def take_speed(self) -> Speed:
         """Return what all processes counted since this was last asked."""
@@ -116,7 +104,7 @@ class Replicas(Backend):
         items: Iterable[Item],
         request_of: Callable[[Item], Request],
         options: tuple[Any, ...],
-        lost: Callable[[Item, str], Answer],
+        answer: Callable[[Request, Status, str], Answer],
     ) -> Iterator[Answer]:
         job = (method, options)
         self._start()
@@ -129,12 +117,13 @@ class Replicas(Backend):
                         found = replica.answers.recv()
                     except (EOFError, OSError):
                         for item in self._bury(replica):
-                            key = request_of(item).key
-                            deaths[key] += 1
-                            if deaths[key] < DEATHS:
+                            request = request_of(item)
+                            deaths[request.key] += 1
+                            if deaths[request.key] < DEATHS:
                                 again.append(item)
                             else:
-                                yield lost(item, f"the process on {replica.device} ended twice with this row")
+                                why = f"the process on {replica.device} ended twice with this row"
+                                yield answer(request, "engine_error", why)
                         continue
                     if isinstance(found, Exception):
                         raise found

@@ -72,7 +72,7 @@ class ServerBackend(Backend):
         async def choice(request: Request) -> Choice:
             reply = await self._reply(request, images, self._first_token())
             if isinstance(reply, Result):
-                return Choice(request, reply.status, reply.error, (), 0.0)
+                return Choice(request, reply.status, reply.error)
             if reply.first_token is None:
                 raise UserError(self._no_probabilities())
             shares, mass = belief(reply.first_token, options)
@@ -135,11 +135,11 @@ class ServerBackend(Backend):
         try:
             urls = await asyncio.to_thread(self._pictures, request, images)
         except OSError as error:
-            return _failure(request, "image_error", str(error))
+            return Result(request, "image_error", str(error))
         body = {"messages": messages(request.prompt, urls), **how, **server.extra_body}
         reply = await self._client.ask(body, self._expected_tokens(request))
         if isinstance(reply, Refused):
-            return _failure(request, "engine_error", reply.why)
+            return Result(request, "engine_error", reply.why)
         self._seen_requests += 1
         self._seen_tokens += reply.prompt_tokens + reply.output_tokens
         return reply
@@ -240,7 +240,3 @@ def belief(first_token: Sequence[tuple[str, float]], options: Sequence[str]) -> 
     if not mass:
         return tuple(1 / len(options) for _ in options), 0.0
     return tuple(share / mass for share in found), min(mass, 1.0)
-
-
-def _failure(request: Request, status: Status, error: str) -> Result:
-    return Result(request, status, error, "", "", 0, 0)

@@ -19,7 +19,7 @@ from cirgen.backends.conversation import conversation
 from cirgen.backends.loaded_model import fit
 from cirgen.backends.options import option_tokens
 from cirgen.devices import pick_device, pick_dtype
-from cirgen.errors import UserError
+from cirgen.errors import UserError, one_line
 from cirgen.keys import MODEL_LEFT_OUT, digest, without
 from cirgen.model_files import ModelFiles, find_model
 from cirgen.model_settings import Model
@@ -98,7 +98,7 @@ class VllmBackend(Backend):
         except Exception as error:  # of no common kind
             raise UserError(
                 f"vLLM does not start with '{self._settings.model}' and the options under 'engine' "
-                f"({_one_line(error)}); mend them, or take backend transformers."
+                f"({one_line(error)}); mend them, or take backend transformers."
             ) from error
 
     @cached_property
@@ -128,7 +128,7 @@ class VllmBackend(Backend):
         """Yield one result per request; see `Backend.generate`."""
         for found in self._run(map(Asked, requests), images, self._sampling):
             if isinstance(found, Failed):
-                yield Result(found.asked.request, found.status, found.error, "", "", 0, 0)
+                yield Result(found.asked.request, found.status, found.error)
             else:
                 yield _result(found.asked.request, found.output)
 
@@ -137,7 +137,7 @@ class VllmBackend(Backend):
         tokens = option_tokens(self.processor.tokenizer, options)
         for found in self._run(map(Asked, requests), images, self._first_token):
             if isinstance(found, Failed):
-                yield Choice(found.asked.request, found.status, found.error, (), 0.0)
+                yield Choice(found.asked.request, found.status, found.error)
             else:
                 (answer,) = found.output.outputs
                 shares, mass = _shares(answer.logprobs[0], tokens)
@@ -148,7 +148,7 @@ class VllmBackend(Backend):
         for found in self._run((self._to_read(*one) for one in requests), images, self._reading):
             request = found.asked.request
             if isinstance(found, Failed):
-                yield Likelihood(request, found.status, found.error, 0.0, 0)
+                yield Likelihood(request, found.status, found.error)
             else:
                 answer = found.asked.answer
                 whole = _log_likelihood(found.output.prompt_logprobs[-len(answer) :], answer, self.stop_tokens)
@@ -216,7 +216,7 @@ class VllmBackend(Backend):
         except _dead() as error:
             raise _stopped(error) from error
         except Exception as error:  # whatever a processor takes amiss; vLLM's own errors are of no common kind
-            return Failed(asked, "parse_error", f"the prompt cannot be read: {_one_line(error)}")
+            return Failed(asked, "parse_error", f"the prompt cannot be read: {one_line(error)}")
         running[number] = asked
         return None
 
@@ -230,7 +230,7 @@ class VllmBackend(Backend):
             return how(asked)
         except Exception as error:  # as above
             raise UserError(
-                f"vLLM cannot draw texts as the recipe says ({_one_line(error)}); correct the sampling there."
+                f"vLLM cannot draw texts as the recipe says ({one_line(error)}); correct the sampling there."
             ) from error
 
     def _done(self, running: dict[str, Asked]) -> Iterator[Answered | Failed]:
@@ -299,7 +299,7 @@ def vllm_module() -> Any:
     try:
         return importlib.import_module("vllm")
     except (ImportError, RuntimeError) as error:
-        raise UserError(f"The backend 'vllm' cannot import vLLM ({_one_line(error)}): `{INSTALL}`.") from error
+        raise UserError(f"The backend 'vllm' cannot import vLLM ({one_line(error)}): `{INSTALL}`.") from error
 
 
 def _dead() -> type[Exception]:
@@ -310,7 +310,7 @@ def _dead() -> type[Exception]:
 
 def _stopped(error: Exception) -> UserError:
     return UserError(
-        f"vLLM stopped in the middle ({_one_line(error)}); give the same command again, with less "
+        f"vLLM stopped in the middle ({one_line(error)}); give the same command again, with less "
         "gpu_memory_utilization under 'engine' if memory ran out: what was answered is kept."
     )
 
@@ -339,7 +339,3 @@ def _log_likelihood(logprobs: Sequence[Mapping[int, Any]], answer: Sequence[int]
     told = sum(place[token].logprob for place, token in zip(logprobs[:-1], answer[:-1], strict=True))
     end = sum(math.exp(logprobs[-1][stop].logprob) for stop in stops if stop in logprobs[-1])
     return float(told) + math.log(max(end, 1e-300))
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cirgen import __version__
-from cirgen.errors import UserError
+from cirgen.errors import UserError, one_line
 from cirgen.executors.replica import Call, Numbered, Replica
 from cirgen.executors.settings import RaySettings
 from cirgen.executors.tasks import Task, Waiting
@@ -412,7 +412,7 @@ class _Running:
 
     def _lost(self, copy: Copy, error: Exception) -> None:
         """Replace a copy that failed, and have its rows done by others."""
-        tasks, why = list(copy.tasks.values()), _one_line(error)
+        tasks, why = list(copy.tasks.values()), one_line(error)
         with_machine = _with_machine(copy, error)
         self._pool.kill(copy)
         if isinstance(error, UserError) or not tasks:
@@ -433,7 +433,3 @@ def _with_machine(copy: Copy, error: Exception) -> bool:
     if NODE_DIED in str(error):
         return True
     return any(node["NodeID"] == copy.node and not node["Alive"] for node in ray.nodes())
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from cirgen.backends.base import Backend, Choice, ImageReader, Likelihood, Request, Result
+from cirgen.backends.base import Answer, Backend, Choice, ImageReader, Likelihood, Request, Result
 from cirgen.encoders.base import Encoder, Vector
 from cirgen.errors import UserError
 from cirgen.executors.pictures import Pack, packing
@@ -36,46 +36,46 @@ class PooledBackend(Backend):
 
     def generate(self, requests: Iterable[Request], images: ImageReader) -> Iterator[Result]:
         """Yield one result per request; see `Backend.generate`."""
-
-        def failed(task: Task, status: Status, error: str) -> Result:
-            return Result(task.item, status, error, "", "", 0, 0)
-
-        for task, result in self._pool.run("generate", (), _asking(requests), _packed(images), failed):
-            yield replace(result, request=task.item)
+        yield from self._answered("generate", (), requests, images, Result)
 
     def choose(self, requests: Iterable[Request], options: Sequence[str], images: ImageReader) -> Iterator[Choice]:
         """Yield one choice per request; see `Backend.choose`."""
-
-        def failed(task: Task, status: Status, error: str) -> Choice:
-            return Choice(task.item, status, error, (), 0.0)
-
-        for task, choice in self._pool.run("choose", options, _asking(requests), _packed(images), failed):
-            yield replace(choice, request=task.item)
+        yield from self._answered("choose", options, requests, images, Choice)
 
     def likelihood(self, requests: Iterable[tuple[Request, str]], images: ImageReader) -> Iterator[Likelihood]:
         """Yield one likelihood per request and text; see `Backend.likelihood`."""
-
-        def failed(task: Task, status: Status, error: str) -> Likelihood:
-            return Likelihood(task.item[0], status, error, 0.0, 0)
-
         pack = packing(images)
 
         def packed(task: Task) -> tuple[Request, str]:
             request, text = task.item
             return _travelling(request, pack, task.by_value), text
 
+        def failed(task: Task, status: Status, error: str) -> Likelihood:
+            return Likelihood(task.item[0], status, error)
+
         tasks = (Task(number, item, item[0].image_ids) for number, item in enumerate(requests))
         for task, likelihood in self._pool.run("likelihood", (), tasks, packed, failed):
             yield replace(likelihood, request=task.item[0])
 
+    def _answered(
+        self,
+        method: str,
+        options: Sequence[str],
+        requests: Iterable[Request],
+        images: ImageReader,
+        answer: Callable[[Request, Status, str], Answer],
+    ) -> Iterator[Answer]:
+        pack = packing(images)
 
-def _asking(requests: Iterable[Request]) -> Iterator[Task]:
-    return (Task(number, request, request.image_ids) for number, request in enumerate(requests))
+        def packed(task: Task) -> Request:
+            return _travelling(task.item, pack, task.by_value)
 
+        def failed(task: Task, status: Status, error: str) -> Answer:
+            return answer(task.item, status, error)
 
-def _packed(images: ImageReader) -> Any:
-    pack = packing(images)
-    return lambda task: _travelling(task.item, pack, task.by_value)
+        tasks = (Task(number, request, request.image_ids) for number, request in enumerate(requests))
+        for task, found in self._pool.run(method, options, tasks, packed, failed):
+            yield replace(found, request=task.item)
 
 
 def _travelling(request: Request, pack: Pack, by_value: bool) -> Request:

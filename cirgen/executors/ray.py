@@ -16,7 +16,7 @@ from typing import Any
 from cirgen.backends.base import Backend
 from cirgen.devices import pick_dtype
 from cirgen.encoders.base import Encoder
-from cirgen.errors import UserError
+from cirgen.errors import UserError, one_line
 from cirgen.executors.local import Local
 from cirgen.executors.pool import Needs, Pool
 from cirgen.executors.pooled import PooledBackend, PooledEncoder
@@ -146,11 +146,11 @@ def _connect(settings: RaySettings, say: Callable[[str], None]) -> bool:
     except Exception as error:  # it raises errors of every kind, and bare ones
         if not address:
             raise UserError(
-                f"Ray does not start on this machine ({_one_line(error)}); give the command when less is going on, "
+                f"Ray does not start on this machine ({one_line(error)}); give the command when less is going on, "
                 "or name a cluster as ray.address."
             ) from error
         raise UserError(
-            f"Ray finds no cluster at {address} that fits this installation ({_one_line(error)}); begin one with "
+            f"Ray finds no cluster at {address} that fits this installation ({one_line(error)}); begin one with "
             "`ray start --head`, correct ray.address or RAY_ADDRESS, or leave both out."
         ) from error
     say(f"Ray: {_described(ray)}.")
@@ -170,7 +170,3 @@ def _gpus(settings: RaySettings) -> float:
     if settings.gpus is not None:
         return settings.gpus
     return 1.0 if ray_module().cluster_resources().get("GPU", 0.0) else 0.0
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from cirgen.errors import one_line
 from cirgen.sources.base import Item
 from cirgen.sources.reading import Read, cannot_be_read, failed_read, read_item
 
@@ -59,7 +60,7 @@ class ClusterReader:
         try:
             read: Read = ray.get(reference)
         except ray.exceptions.RayError as error:
-            words = " ".join(str(error).split())[:300]
+            words = one_line(error)
             return failed_read(item, key, attempt, f"whoever read it died {RETRIES + 1} times: {words}")
         if not cannot_be_read(read):
             return read

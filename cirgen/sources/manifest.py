@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cirgen.errors import UserError
+from cirgen.errors import UserError, one_line
 from cirgen.object_storage import Listed, Objects, is_url, opened
 from cirgen.resources import local_path
 from cirgen.settings import Name
@@ -108,7 +108,7 @@ class Manifest(Source):
             with opened(self._where) if self._is_url else self._path.open("rb") as file:
                 yield from reader(file, self._where)
         except (csv.Error, OSError, ValueError, OverflowError, pa.ArrowException) as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             encoding = " as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
             raise UserError(f"{self._where} cannot be read ({reason}); write it again{encoding}.") from error
 
