@@ -18,6 +18,7 @@ from cirgen.cli import (
     export,
     filters,
     fingerprint,
+    paragraphs,
     presets,
     preview,
     prompts,
@@ -50,7 +51,6 @@ FIXES = {
 app = typer.Typer(
     help="Turn images into filtered (reference, modification text, target) triplets. Begin with: cirgen run demo",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 for command in (
@@ -75,6 +75,7 @@ app.add_typer(recipes.app, name="recipes")
 app.add_typer(filters.app, name="filters")
 app.add_typer(presets.app, name="presets")
 app.add_typer(world, name="world")
+paragraphs.flow(app)
 
 
 def _print_version(wanted: bool) -> None:

@@ -68,10 +68,9 @@ def audit(
 
     Example: cirgen audit runs/demo
     """
-    from rich.console import Console
-
     from cirgen.audit.audit import Settings
     from cirgen.audit.corpora.options import Options
+    from cirgen.cli.printing import printer
     from cirgen.cli.quiet import quieten_datasets, quieten_transformers
 
     options = Options(split, config, revision, images, _columns(column or []), captions)
@@ -81,7 +80,7 @@ def audit(
     quieten_transformers()
     if all(Path(name).exists() for name in (corpus, corpus_b) if name is not None):  # a download keeps its bar
         quieten_datasets()
-    console = Console()
+    console = printer()
     with told_how_to_go_on(lambda: True):
         if corpus_b is None:
             _one(console, corpus, options, settings, out, card, as_json)

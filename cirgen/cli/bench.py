@@ -35,8 +35,7 @@ def bench(
 
     Example: cirgen bench runs/demo/dataset --preset demo
     """
-    from rich.console import Console
-
+    from cirgen.cli.printing import printer
     from cirgen.cli.quiet import quieten_datasets, quieten_transformers
     from cirgen.lock import hold
     from cirgen.progress import to_stderr
@@ -55,7 +54,7 @@ def bench(
     if as_json:
         typer.echo(json.dumps(json.loads((folder / "bench.json").read_text(encoding="utf8")), indent=2))
         return
-    console = Console()
+    console = printer()
     for table in tables(results):
         console.print(table)
         console.print()

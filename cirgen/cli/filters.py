@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from cirgen.cli.options import ListJsonOption
 
 if TYPE_CHECKING:
     from cirgen.filters.base import Filter
@@ -14,21 +17,25 @@ app = typer.Typer(help="Filters: list, and show what their settings and scores m
 
 
 @app.command("ls")
-def list_all() -> None:
+def list_all(as_json: ListJsonOption = False) -> None:
     """List the filters that a recipe can name, cheap ones first.
 
     Example: cirgen filters ls
     """
-    from rich.console import Console
     from rich.table import Table
 
+    from cirgen.cli.printing import printer
     from cirgen.filters.registry import FILTERS
 
+    rows = [(name, _about(FILTERS.find(name)).partition("\n\n")[0]) for name in FILTERS.names]
+    if as_json:
+        typer.echo(json.dumps([{"filter": name, "about": about} for name, about in rows], indent=2))
+        return
     table = Table("filter", "what it looks at", box=None, pad_edge=False)
     table.columns[0].no_wrap = True
-    for name in FILTERS.names:
-        table.add_row(name, _about(FILTERS.find(name)).partition("\n\n")[0])
-    Console().print(table)
+    for row in rows:
+        table.add_row(*row)
+    printer().print(table)
 
 
 @app.command()
@@ -37,15 +44,14 @@ def show(name: Annotated[str, typer.Argument(help="Filter, as in `cirgen filters
 
     Example: cirgen filters show likelihood
     """
-    from rich.console import Console
-
+    from cirgen.cli.printing import printer
     from cirgen.errors import UserError
     from cirgen.filters.registry import FILTERS
 
     if name not in FILTERS.names:
         raise UserError(f"There is no filter '{name}'; see `cirgen filters ls`.")
     part = FILTERS.find(name)
-    console = Console()
+    console = printer()
     console.print(_about(part), highlight=False, markup=False)
     console.print(_settings(part))
     if part.score_notes:

@@ -16,6 +16,7 @@ SetOption = Annotated[
     typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a field of the recipe; may be given again."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print figures as JSON.")]
+ListJsonOption = Annotated[bool, typer.Option("--json", help="Print the list as JSON.")]
 MaxCostOption = Annotated[
     float | None,
     typer.Option(min=0.0, help="Stop before this call spends more, by the prices that the recipe gives its models."),

@@ -28,9 +28,9 @@ def list_all(as_json: JsonOption = False) -> None:
 
     Example: cirgen prompts ls
     """
-    from rich.console import Console
     from rich.table import Table
 
+    from cirgen.cli.printing import printer
     from cirgen.prompts import list_prompts
 
     prompts = list_prompts()
@@ -41,7 +41,7 @@ def list_all(as_json: JsonOption = False) -> None:
     table.columns[0].no_wrap = True
     for prompt in prompts:
         table.add_row(prompt.reference, prompt.task, prompt.note)
-    Console().print(table)
+    printer().print(table)
 
 
 def _record(prompt: Prompt) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cirgen.cli.copying import free_file
+from cirgen.cli.options import ListJsonOption
 
 if TYPE_CHECKING:
     from cirgen.recipe_file import LoadedRecipe
@@ -20,22 +22,26 @@ NameArgument = Annotated[str, typer.Argument(help="Name of a recipe, as in `cirg
 
 
 @app.command("ls")
-def list_all() -> None:
+def list_all(as_json: ListJsonOption = False) -> None:
     """List the shipped recipes.
 
     Example: cirgen recipes ls
     """
-    from rich.console import Console
     from rich.table import Table
 
+    from cirgen.cli.printing import printer
     from cirgen.recipe_file import load_recipe, recipe_names
 
+    shipped = [(name, load_recipe(name)) for name in recipe_names()]
+    rows = [(name, _needs(loaded), _headline(loaded.path)) for name, loaded in shipped]
+    if as_json:
+        typer.echo(json.dumps([dict(zip(("recipe", "needs", "about"), row, strict=True)) for row in rows], indent=2))
+        return
     table = Table("recipe", "needs", "what it does", box=None, pad_edge=False)
     table.columns[0].no_wrap = True
-    for name in recipe_names():
-        loaded = load_recipe(name)
-        table.add_row(name, _needs(loaded), _headline(loaded.path))
-    Console().print(table)
+    for row in rows:
+        table.add_row(*row)
+    printer().print(table)
 
 
 NEEDS = {"fashioniq": "FashionIQ", "cirr": "CIRR", "webdataset": "tar shards", "folder": "your folder"}

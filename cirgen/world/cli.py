@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from cirgen.cli.options import JsonOption
+from cirgen.cli.printing import printer
 from cirgen.world.filter_cli import filters, labels
 from cirgen.world.truth_words import MEANINGS
 from cirgen.world.vocabulary import Level
@@ -32,6 +33,7 @@ def render(
     images: Annotated[int, typer.Option(min=1, max=3000, help="How many images.")] = 1500,
     purpose: PurposeOption = "corpus",
     workers: Annotated[int, typer.Option(min=1, help="Drawing processes.")] = 2,
+    as_json: JsonOption = False,
 ) -> None:
     """Draw a collection, named by content, with its attribute table apart.
 
@@ -39,7 +41,9 @@ def render(
     """
     from cirgen.world.build import build
 
-    Console().print(f"{images} images, truth in {build(level, out, seed, images, purpose=purpose, workers=workers)}")
+    table = build(level, out, seed, images, purpose=purpose, workers=workers)
+    said = json.dumps({"images": images, "truth": str(table)}, indent=2)
+    typer.echo(said if as_json else f"{images} images, truth in {table}")
 
 
 @app.command()
@@ -49,7 +53,7 @@ def oracle(
     seed: SeedOption = 0,
     images: Annotated[int, typer.Option(min=1, max=3000, help="How many images.")] = 1500,
     purpose: PurposeOption = "corpus",
-    as_json: Annotated[bool, typer.Option("--json", help="Print figures as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure what the text alone and the image alone would find.
 
@@ -68,7 +72,7 @@ def oracle(
     if as_json:
         typer.echo(json.dumps(as_records(rows), indent=2))
     else:
-        Console().print(oracle_table(rows, str(table or f"{purpose}, {level}, seed {seed}")))
+        printer().print(oracle_table(rows, str(table or f"{purpose}, {level}, seed {seed}")))
 
 
 TRUTH_HELP = "\n\n".join(
@@ -87,7 +91,7 @@ def truth(
         Path | None, typer.Option(help="Attribute table of the images; without it the shipped collection's.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print figures as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure how many triplets of a dataset are right; `TRUTH_HELP` is what the command line says."""
     from cirgen.world.build import TABLE, shipped
@@ -100,7 +104,7 @@ def truth(
         achieved = {"filtering": gained.record()} if gained else {}
         typer.echo(json.dumps({**as_records(found), **achieved}, indent=2))
         return
-    console = Console()
+    console = printer()
     console.print(*truth_tables(found, str(dataset)), legend(), sep="\n")
     console.print(f"\n{sentence(gained)}", highlight=False)
 
@@ -199,7 +203,7 @@ def accuracy(
     write: Annotated[
         bool, typer.Option("--write", help="Write ACCURACY.md and ACCURACY.json, named by level unless medium.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print figures as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure how often the multimodal LLM is right, task by task, on figures that training never showed.
 
@@ -223,7 +227,7 @@ def zero_shot(
         Path | None, typer.Option(help="Folder of a CLIP; the shipped filter-encoder by default.")
     ] = None,
     level: LevelOption = "medium",
-    as_json: Annotated[bool, typer.Option("--json", help="Print figures as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure how far a CLIP retrieves composed queries without being trained to: percent, with 95 % intervals.
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from cirgen.cli.options import JsonOption
+from cirgen.cli.printing import printer
 
 RunArgument = Annotated[Path, typer.Argument(help="Folder of a finished run of the embedded world.")]
 AttributesOption = Annotated[
@@ -32,7 +34,7 @@ def filters(
         Path | None, typer.Option(help="Also write the figures to this file, as JSON, and beside it as Markdown.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of draws and of the bootstrap.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print figures as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure what each filter catches of each flaw, and what that costs, by the exact attributes of the figures.
 
@@ -66,7 +68,7 @@ def filters(
     if as_json:
         typer.echo(text)
         return
-    console = Console()
+    console = printer()
     for one in found:
         console.print(*matrix_tables(one), sep="\n")
         console.print(f"\n{verdict(one)}\n", highlight=False)
@@ -88,6 +90,7 @@ def labels(
     measure: Annotated[
         str, typer.Option(help="What counts as good: " + "good, correct, exhaustive, unique or composed.")
     ] = "good",
+    as_json: JsonOption = False,
 ) -> None:
     """Label every triplet of a run by the exact truth, as a reviewer would, to fit thresholds of filters to.
 
@@ -130,4 +133,6 @@ def labels(
             }
         )
     write_rows(out, iter(rows), LABEL)
-    typer.echo(f"{len(rows):,} labels, {sum(row['good'] for row in rows):,} of them good, in {out}")
+    good = sum(row["good"] for row in rows)
+    said = json.dumps({"labels": len(rows), "good": good, "file": str(out)}, indent=2)
+    typer.echo(said if as_json else f"{len(rows):,} labels, {good:,} of them good, in {out}")
