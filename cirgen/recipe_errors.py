@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -116,7 +116,7 @@ def _sentence(details: ErrorDetails, models: list[type[BaseModel]]) -> str:
             sentence = "is missing; add it"
         case "union_tag_invalid":
             known = [name.strip("'") for name in context["expected_tags"].split(", ")]
-            sentence = f"there is no '{context['tag']}'{did_you_mean(context['tag'], known)}"
+            sentence = f"there is no '{context['tag']}'{did_you_mean(context['tag'], known)}{_own(context)}"
         case "union_tag_not_found":
             sentence = f"needs the key {context['discriminator']}, which says what it is"
         case "value_error":
@@ -125,6 +125,11 @@ def _sentence(details: ErrorDetails, models: list[type[BaseModel]]) -> str:
             wording = WORDINGS[kind].format_map(context) if kind in WORDINGS else _plain(details["msg"])
             sentence = f"{wording}, not {_shown(given)}"
     return sentence
+
+
+def _own(context: Mapping[str, Any]) -> str:
+    """Say where a filter that does not ship may come from."""
+    return "; one of your own needs cirgen --plugin FILE.py" if "'name'" in context["discriminator"] else ""
 
 
 def _plain(message: str) -> str:

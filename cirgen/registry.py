@@ -1,4 +1,4 @@
-"""Closed sets of pluggable parts, chosen in a recipe by name: adding one touches its file and one registry line."""
+"""Sets of pluggable parts, chosen in a recipe by name: adding one touches its file and one registry line."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import operator
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
+
+from cirgen.errors import UserError
 
 Part = TypeVar("Part")
 
@@ -21,7 +23,18 @@ class Registry(Generic[Part]):
 
     def __init__(self, tag: str, *parts: type[Part]) -> None:
         self.tag = tag
+        self._fixed = False
         self._parts: dict[str, type[Part]] = {self._settings(part).model_fields[tag].default: part for part in parts}
+
+    def add(self, part: type[Part]) -> None:
+        """Let recipes name one more part.
+
+        Raises:
+            UserError: what a recipe may hold was settled before.
+        """
+        if self._fixed:
+            raise UserError("Parts of your own are too late once cirgen.recipe is imported; load them before it.")
+        self._parts[self._settings(part).model_fields[self.tag].default] = part
 
     @staticmethod
     def _settings(part: type[Part]) -> type[BaseModel]:
@@ -38,7 +51,8 @@ class Registry(Generic[Part]):
         return self._parts[name]
 
     def union(self) -> Any:
-        """Return the union of the settings classes, for a discriminated field."""
+        """Return the union of the settings classes, for a discriminated field; nothing can be added from then on."""
+        self._fixed = True
         return functools.reduce(operator.or_, (self._settings(part) for part in self._parts.values()))
 
     def build(self, settings: BaseModel) -> Part:

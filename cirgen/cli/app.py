@@ -33,6 +33,7 @@ from cirgen.cli import (
     validate,
 )
 from cirgen.errors import UserError
+from cirgen.plugins import load_plugin
 from cirgen.world.cli import app as world
 
 FAILED = 1
@@ -86,11 +87,17 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def common(
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001 - its callback acts
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
     ] = False,
+    plugins: Annotated[
+        list[str] | None,
+        typer.Option("--plugin", metavar="FILE.py|MODULE", help="Run this code, and let recipes name its filters."),
+    ] = None,
 ) -> None:
     """Hold what every command shares."""
+    for plugin in plugins or ():
+        load_plugin(plugin)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -60,7 +60,7 @@ def show(name: Annotated[str, typer.Argument(help="Filter, as in `cirgen filters
 
 def _about(part: type[Filter]) -> str:
     """Return what the filter's file says of it, a line for each paragraph."""
-    paragraphs = (inspect.getdoc(inspect.getmodule(part)) or "").split("\n\n")
+    paragraphs = (inspect.getdoc(inspect.getmodule(part)) or inspect.getdoc(part) or "").split("\n\n")
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from cirgen.plugins import loaded
+
 RecipeArgument = Annotated[str, typer.Argument(help="Recipe file, or the name of a shipped one (cirgen recipes ls).")]
 RunArgument = Annotated[Path, typer.Argument(help="Run folder, e.g. runs/demo.")]
 SetOption = Annotated[
@@ -28,5 +30,6 @@ FlushSecondsOption = Annotated[float, typer.Option(min=0.0, help="Commit when a 
 
 def command_line(command: str, recipe: str, settings: Sequence[str] | None) -> str:
     """Return `cirgen COMMAND RECIPE --set ...`, ready to be typed."""
+    plugins = [part for plugin in loaded for part in ("--plugin", plugin)]
     given = [part for setting in settings or () for part in ("--set", setting)]
-    return shlex.join(["cirgen", command, recipe, *given])
+    return shlex.join(["cirgen", *plugins, command, recipe, *given])

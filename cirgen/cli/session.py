@@ -56,6 +56,11 @@ def known_run(folder: Path, retry: tuple[str, ...] = ()) -> Run:
     try:
         recipe = Recipe.model_validate(fields)
     except ValidationError as error:
+        if any(details["type"] == "union_tag_invalid" and details["loc"][0] == "filter" for details in error.errors()):
+            raise UserError(
+                f"{folder / RECIPE_NAME} names a filter that does not ship; give the file that defines it before the "
+                "command: cirgen --plugin FILE.py ..."
+            ) from error
         raise UserError(
             f"{folder / RECIPE_NAME} was written by another version of cirgen; run your recipe again with "
             f"--output {folder}, nothing stored is lost."

@@ -76,6 +76,8 @@ class Filter(ABC):
     Settings: ClassVar[type[FilterSettings]]
     version: ClassVar[int] = 1
     """Raise when `score` changes its meaning: stored scores are then measured again."""
+    code: ClassVar[str] = ""
+    """Hash of the file of a filter that does not ship: a changed file measures again, whatever `version` says."""
     needs_embeddings: ClassVar[bool] = False
     needs_gallery: ClassVar[bool] = False
     """True where a score depends on all pictures of the run: with other pictures it is measured again."""

@@ -187,8 +187,10 @@ class _Step:
         )
 
     def _identities(self, row: Mapping[str, Any]) -> Iterator[Any]:
-        """Yield what of encoders, gallery and model a score depends on; nothing for a filter that uses none."""
+        """Yield what of code, encoders, gallery and model a score depends on; nothing for most."""
         tools = self._tools
+        if self._part.code:
+            yield {"code": self._part.code}
         if len(tools.embeddings) <= 1:
             yield tools.embeddings[0].identity if tools.embeddings else ""
         else:
