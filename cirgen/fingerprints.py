@@ -32,9 +32,9 @@ from cirgen.keys import digest
 from cirgen.near_duplicates import MAX_SHARE, bands, color_shares, near_duplicates
 from cirgen.pictures import color_hash, decode, perceptual_hash, pixel_hash
 from cirgen.progress import Progress
-from cirgen.resources import cache_folder, local_path
+from cirgen.resources import cache_folder, local_path, read_file
 from cirgen.shards import write_rows
-from cirgen.sources.base import file_stamp, read_file, utf8_text
+from cirgen.sources.base import file_stamp, utf8_text
 from cirgen.sources.folder import files_under
 
 HASHES = ("sha256", "pixel_hash", "perceptual_hash", "color_hash")

@@ -13,12 +13,13 @@ from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from jinja2 import StrictUndefined, Template, TemplateError, meta
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import Template
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cirgen.errors import UserError
+from cirgen.errors import UserError, one_line
+from cirgen.prompt_language import NoPromptError, compiled, slots_of
 from cirgen.resources import data_folder, local_path
+from cirgen.yaml_text import NotYamlError, read_yaml
 
 Task = Literal["caption", "change", "rewrite", "template", "judge", "compare", "split", "check", "pick"]
 LOCK_NAME = "prompts.lock"
@@ -35,8 +36,6 @@ FIELDS = {
 
 IMAGE_MARK = "<image>"
 """Where a body says that its next image goes; a body without marks has all images first."""
-
-_ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 
 class Prompt(BaseModel):
@@ -84,8 +83,10 @@ class Prompt(BaseModel):
         try:
             filled = {slot: _without_marks(values[slot]) for slot in self.slots}
             text = _compiled(self.body).render(filled).strip()
-        except TemplateError as error:
-            raise UserError(f"Prompt '{self.reference}' cannot be rendered: {error}; mend its body.") from error
+        except Exception as error:  # a body may do anything wrong with a value
+            raise UserError(
+                f"Prompt '{self.reference}' cannot be rendered: {one_line(error)}; mend its body."
+            ) from error
         if not text:
             raise UserError(f"Prompt '{self.reference}' renders empty for {values}; mend its body or its slots.")
         return text
@@ -94,7 +95,7 @@ class Prompt(BaseModel):
 @lru_cache(maxsize=256)
 def _compiled(body: str) -> Template:
     """Compile a body once: a filter renders it for every triplet, several times."""
-    return _ENVIRONMENT.from_string(body)
+    return compiled(body)
 
 
 def _without_marks(value: object) -> object:
@@ -129,13 +130,10 @@ def _complaints(error: ValidationError) -> str:
 
 
 def _front_matter(text: str, origin: str) -> dict[str, Any]:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     try:
-        fields = YAML(typ="safe").load(text)
-    except YAMLError as error:
-        raise UserError(f"The front matter of {origin} is not YAML: {error}") from error
+        fields = read_yaml(text).data
+    except NotYamlError as error:
+        raise UserError(f"Line {error.line + 1} of {origin} is not YAML: {error.message}; mend it.") from error
     if not isinstance(fields, dict):
         raise UserError(f"The front matter of {origin} has no fields; give it {', '.join(FIELDS)}.")
     return fields
@@ -143,9 +141,9 @@ def _front_matter(text: str, origin: str) -> dict[str, Any]:
 
 def _check_slots(prompt: Prompt, origin: str) -> None:
     try:
-        used = meta.find_undeclared_variables(_ENVIRONMENT.parse(prompt.body))
-    except TemplateError as error:
-        raise UserError(f"The body of {origin} is not a Jinja2 template: {error}") from error
+        used = slots_of(prompt.body)
+    except NoPromptError as error:
+        raise UserError(f"The body of {origin} {error}.") from error
     undeclared = sorted(used - set(prompt.slots))
     if undeclared:
         raise UserError(f"{origin} uses {', '.join(undeclared)} without listing it under 'slots'; add it there.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from cirgen.errors import UserError
@@ -39,6 +40,18 @@ def cache_folder(kind: str) -> Path:
     """Return the folder on this machine for what can be made again; `CIRGEN_CACHE` puts it elsewhere."""
     root = os.environ.get("CIRGEN_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "cirgen"
     return Path(root).expanduser() / kind
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of a regular file: reading a pipe or a device might never end.
+
+    Raises:
+        OSError: there is none, or it cannot be read.
+        ValueError: the path could name no file.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(f"'{path}' is no regular file")
+    return path.read_bytes()
 
 
 def _local(name: str) -> Path:

@@ -90,8 +90,9 @@ def test_a_template_that_renders_empty_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("{{ ().__class__.__mro__ }}", "cannot be rendered"),
+        ("{{ words.__class__.__mro__ }}", "cannot be rendered"),
         ("{{ words.missing.more }}", "cannot be rendered"),
+        ("{{ words + 'more' }}", "cannot be rendered"),
     ],
 )
 def test_a_template_runs_in_a_sandbox(body: str, message: str) -> None:

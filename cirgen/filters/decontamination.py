@@ -40,7 +40,7 @@ class DecontaminationSettings(FilterSettings):
     def check_files(self) -> None:
         """Look whether there is something to compare with."""
         for place in self.against:
-            if not local_path(place).exists():
+            if not (local_path(place).is_dir() or local_path(place).is_file()):
                 raise UserError(f"There is nothing at {local_path(place)}; correct decontamination.against.")
 
 

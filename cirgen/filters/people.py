@@ -14,17 +14,18 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args
+from typing import ClassVar, Literal, NamedTuple, Self, get_args
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from cirgen.errors import UserError
+from cirgen.errors import UserError, one_line
 from cirgen.filters.base import Filter, FilterSettings, Score, ScoreNote
 from cirgen.filters.tools import Tools
 from cirgen.progress import Progress, Silent
-from cirgen.resources import local_path
+from cirgen.resources import local_path, read_file
 from cirgen.settings import Name
+from cirgen.yaml_text import NotYamlError, read_yaml
 
 Kind = Literal["skin", "age", "ethnicity", "gender", "body", "disability", "religion"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -221,18 +222,15 @@ def _content(path: str) -> str:
 
 def _bytes(path: str) -> bytes:
     try:
-        return local_path(path).read_bytes()
+        return read_file(local_path(path))
     except OSError as error:
-        raise UserError(f"The word list {path} cannot be read ({error.strerror}); correct people.words.") from error
+        raise UserError(f"The word list {path} cannot be read ({one_line(error)}); correct people.words.") from error
 
 
 def _read(path: str) -> WordList:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     try:
-        fields: Any = YAML(typ="safe").load(_bytes(path))
-    except (YAMLError, UnicodeDecodeError) as error:
+        fields = read_yaml(_bytes(path).decode("utf8")).data
+    except (NotYamlError, UnicodeDecodeError) as error:
         raise UserError(f"The word list {path} is not YAML; take the shipped one, {SHIPPED}, as a pattern.") from error
     if not isinstance(fields, dict):
         raise UserError(f"The word list {path} has no fields; take the shipped one, {SHIPPED}, as a pattern.")

@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from cirgen.errors import UserError
+from cirgen.errors import UserError, one_line
 from cirgen.filters.base import Score, ScoreNote
 from cirgen.filters.threshold import Bound, BoundedFilter, BoundedSettings, Fitted, Percentile
 from cirgen.filters.tools import Classifier as TextClassifier
@@ -25,7 +25,7 @@ from cirgen.filters.words import normalised
 from cirgen.keys import digest
 from cirgen.model_settings import Classifier
 from cirgen.progress import Progress
-from cirgen.resources import local_path
+from cirgen.resources import local_path, read_file
 from cirgen.settings import Name
 
 
@@ -134,6 +134,6 @@ def _shares(classifier: TextClassifier | None, labels: Sequence[str], texts: Seq
 
 def _bytes(path: str) -> bytes:
     try:
-        return local_path(path).read_bytes()
+        return read_file(local_path(path))
     except OSError as error:
-        raise UserError(f"The list {path} cannot be read ({error.strerror}); correct unsafe.words.") from error
+        raise UserError(f"The list {path} cannot be read ({one_line(error)}); correct unsafe.words.") from error

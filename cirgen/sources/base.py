@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import stat
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
 from cirgen.object_storage import Listed, read_range
+from cirgen.resources import read_file
 from cirgen.settings import Settings
 
 
@@ -95,18 +95,6 @@ def file_item(source: str, source_id: str, path: Path, known: Known) -> Item:
 def object_item(source: str, found: Listed, known: Known) -> Item:
     """Describe an image on object storage."""
     return Item(source, found.name, found.stamp, partial(read_range, found.url), url_path=found.url, **known._asdict())
-
-
-def read_file(path: Path) -> bytes:
-    """Return the bytes of a regular file: reading a pipe or a device might never end.
-
-    Raises:
-        OSError: there is none, or it cannot be read.
-        ValueError: the path could name no file.
-    """
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(f"'{path}' is no regular file")
-    return path.read_bytes()
 
 
 def file_stamp(path: Path) -> str:

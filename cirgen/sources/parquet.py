@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cirgen.errors import UserError
-from cirgen.sources.base import Item, Known, KnownField, SourceSettings, read_file
+from cirgen.resources import read_file
+from cirgen.sources.base import Item, Known, KnownField, SourceSettings
 
 _WEB = ("http://", "https://", "ftp://")
 
