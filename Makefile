@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check unit lint bench-caption bench-caption-gpu bench-store bench-mining bench-export bench-ingest bench-score bench-bank publish vllm
+.PHONY: help demo test test-long check unit lint bench-caption bench-caption-gpu bench-store bench-mining bench-export bench-ingest bench-score bench-bank bench-cost bench-laptop publish vllm
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,13 @@ bench-score: $(BIN)/.cirgen ## Times faster than a full sort that cirgen score r
 
 bench-bank: $(BIN)/.cirgen ## The bank loss in chunks against the plain formula: error, time, memory on a million rows
 	$(BIN)/python benchmark/perf/bank_loss.py
+
+bench-cost: $(BIN)/.cirgen ## What the recipes of real models take on GPUs, by arithmetic: memory, rates, GPU hours of 100,000 triplets
+	$(BIN)/python benchmark/perf/cost_estimate.py
+
+bench-laptop: $(BIN)/.cirgen ## What recipes/laptop.yaml takes here, with random weights of SmolVLM-256M's shape: rates, processor time, memory
+	$(PIP_INSTALL) -e '.[smolvlm]'
+	$(BIN)/python benchmark/perf/laptop_speed.py
 
 CARDS ?= cards
 

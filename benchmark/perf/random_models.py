@@ -4,7 +4,7 @@ Speed does not depend on the values of weights, and what a model says does not m
 of a real architecture is built offline from the numbers of its configuration, in the layout of files that the Hub has.
 `tiny` is for tests; the other shapes have the sizes of models that are in use.
 
-Run: python benchmark/perf/random_models.py smolvlm OUT_DIR [--shape smolvlm-256m]
+Run: python benchmark/perf/random_models.py smolvlm OUT_DIR [--shape smolvlm-256m] [--ends-each 20]
 """
 
 from __future__ import annotations
@@ -53,8 +53,21 @@ SHAPES = {
     "smolvlm-256m": Shape(576, 30, 9, 3, 1536, 49_280, 768, 12, 12, 3072, 512, 16, spread=0.1),
     "llava-1.5-7b": Shape(4096, 32, 32, 32, 11_008, 32_064, 1024, 24, 16, 4096, 336, 14, spread=0.035),
     "qwen2.5-vl-7b": Shape(3584, 28, 28, 4, 18_944, 152_064, 1280, 32, 16, 3420, 1008, 14, spread=0.037),
+    "qwen3-vl-8b": Shape(4096, 36, 32, 8, 12_288, 151_936, 1152, 27, 16, 4304, 768, 16, spread=0.035),
 }
-"""`small` has 34 M parameters: enough that arithmetic outweighs the overhead of Python, even on one core."""
+"""`small` has 34 M parameters: enough that arithmetic outweighs the overhead of Python, even on one core.
+
+The others have the numbers of the models' own configurations, and so as many parameters: 256,484,928, 7,063,427,072,
+8,292,166,656 and 8,767,123,696 (a test counts them).
+"""
+
+OF_THE_HUB = {
+    "HuggingFaceTB/SmolVLM-256M-Instruct": ("smolvlm", "smolvlm-256m"),
+    "llava-hf/llava-1.5-7b-hf": ("llava", "llava-1.5-7b"),
+    "Qwen/Qwen2.5-VL-7B-Instruct": ("qwen2.5-vl", "qwen2.5-vl-7b"),
+    "Qwen/Qwen3-VL-8B-Instruct": ("qwen3-vl", "qwen3-vl-8b"),
+}
+"""Family and shape of the models that recipes name."""
 
 LLAVA = ("<s>", "</s>", "<pad>", "<image>")
 QWEN = (
@@ -215,8 +228,8 @@ def _qwen3_vl(shape: Shape, token: Callable[[str], int]) -> Any:
     return Qwen3VLConfig(
         text_config=text_config(shape, "qwen3_vl_text", rope_parameters=rope),
         vision_config=_qwen_vision(shape) | {
-            "model_type": "qwen3_vl_vision", "num_position_embeddings": 16,
-            "deepstack_visual_indexes": [0, shape.vision_layers - 1],
+            "model_type": "qwen3_vl_vision", "num_position_embeddings": _patches(shape),
+            "deepstack_visual_indexes": sorted({shape.vision_layers * layer // 27 for layer in (8, 16, 24)}),  # of 27
         },
         **_qwen_tokens(token),
     )  # fmt: skip
@@ -389,7 +402,15 @@ ROLES = {
 """What a special token is for, whatever the family."""
 
 
-def build(family: str, folder: Path, shape: str = "tiny", *, dtype: str = "float32", device: str = "cpu") -> Path:
+def build(
+    family: str,
+    folder: Path,
+    shape: str = "tiny",
+    *,
+    dtype: str = "float32",
+    device: str = "cpu",
+    ends_each: int = 0,
+) -> Path:
     """Write a model with random weights (always the same ones), its tokenizer and its processor, and return `folder`.
 
     Args:
@@ -398,37 +419,67 @@ def build(family: str, folder: Path, shape: str = "tiny", *, dtype: str = "float
         shape: one of `SHAPES`.
         dtype: of the weights.
         device: where they are drawn: 7 B of them take minutes on a CPU.
+        ends_each: every so manieth token of the vocabulary ends an answer, so that answers have as many tokens on
+            average; 0 leaves the one that ends a turn, which a random model hardly ever says.
     """
-    one, sizes = FAMILIES[family], SHAPES[shape]
-    folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = _tokenizer(one)
-    tokenizer.save_pretrained(folder)
-    (folder / "chat_template.jinja").write_text(one.template, encoding="utf8")
-    _write_json(folder / "processor_config.json", one.processor(sizes))
-    _write_json(folder / "preprocessor_config.json", one.images(sizes))
-    _model(one, sizes, tokenizer, dtype, device).save_pretrained(folder)
+    config, tokenizer = _files(FAMILIES[family], SHAPES[shape], folder)
+    ends = range(0, config.get_text_config().vocab_size, ends_each) if ends_each else [tokenizer.eos_token_id]
+    model = _model(config, SHAPES[shape].spread, dtype, device)
+    model.generation_config = _generation(list(ends), tokenizer.pad_token_id)
+    model.save_pretrained(folder)
     return folder
+
+
+def build_processor(family: str, folder: Path, shape: str) -> Any:
+    """Write all of a model but its weights, which takes seconds for any size, and return its configuration."""
+    return _files(FAMILIES[family], SHAPES[shape], folder)[0]
+
+
+def _files(family: Family, shape: Shape, folder: Path) -> tuple[Any, Any]:
+    """Write all but the weights, and return the configuration and the tokenizer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = _tokenizer(family)
+    tokenizer.save_pretrained(folder)
+    (folder / "chat_template.jinja").write_text(family.template, encoding="utf8")
+    _write_json(folder / "processor_config.json", family.processor(shape))
+    _write_json(folder / "preprocessor_config.json", family.images(shape))
+    rows = max(shape.vocabulary, len(tokenizer))
+    config = family.config(replace(shape, vocabulary=rows), tokenizer.convert_tokens_to_ids)
+    config.save_pretrained(folder)
+    return config, tokenizer
 
 
 def _write_json(path: Path, fields: dict[str, Any]) -> None:
     path.write_text(json.dumps(fields, indent=2), encoding="utf8")
 
 
-def _model(family: Family, shape: Shape, tokenizer: Any, dtype: str, device: str) -> Any:
+def parameters(config: Any) -> dict[str, int]:
+    """Return how many parameters a model has, by name; none of them is made."""
     import torch
-    from transformers import AutoModelForImageTextToText, GenerationConfig
+    from transformers import AutoModelForImageTextToText
 
-    rows = max(shape.vocabulary, len(tokenizer))
-    config = family.config(replace(shape, vocabulary=rows), tokenizer.convert_tokens_to_ids)
+    with torch.device("meta"):
+        model = AutoModelForImageTextToText.from_config(config)
+    return {name: weights.numel() for name, weights in model.named_parameters()}
+
+
+def _model(config: Any, spread: float, dtype: str, device: str) -> Any:
+    import torch
+    from transformers import AutoModelForImageTextToText
+
     torch.manual_seed(0)
     with torch.device(device), _default_dtype(getattr(torch, dtype)):
         model = AutoModelForImageTextToText.from_config(config)
         for weights in model.parameters():
             if weights.ndim > 1 and not weights.any():  # Gemma's projector: it would see nothing
-                torch.nn.init.normal_(weights, std=shape.spread)
-    stop, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
-    model.generation_config = GenerationConfig(eos_token_id=[stop], pad_token_id=pad)
+                torch.nn.init.normal_(weights, std=spread)
     return model
+
+
+def _generation(ends: list[int], pad: int) -> Any:
+    from transformers import GenerationConfig
+
+    return GenerationConfig(eos_token_id=ends, pad_token_id=pad)
 
 
 @contextmanager
@@ -473,9 +524,10 @@ def main(
     family: Annotated[str, typer.Argument(help=f"One of: {', '.join(FAMILIES)}.")],
     folder: Annotated[Path, typer.Argument(help="Where to write the model.")],
     shape: Annotated[str, typer.Option(help=f"One of: {', '.join(SHAPES)}.")] = "tiny",
+    ends_each: Annotated[int, typer.Option(help="Every so manieth token ends an answer; 0 for none.")] = 0,
 ) -> None:
     """Write a model with random weights."""
-    print(build(family, folder, shape))
+    print(build(family, folder, shape, ends_each=ends_each))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import hashlib
 import json
 import random
 import shutil
-import tarfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +15,13 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from benchmark_copies import FIGURES, cirr_copy, fashioniq_copy, write_shard
 from cirgen.cli.summary import places
 from cirgen.errors import NothingAcceptedError, UserError
 from cirgen.keys import recipe_hash
 from cirgen.pipeline import run_pipeline
 from cirgen.recipe import Export, Layout
 from cirgen.recipe_file import load_recipe
-from cirgen.resources import local_path
 from cirgen.run_folder import Run
 from cirgen.schemas import TRIPLET, VERDICT
 from cirgen.shards import write_rows
@@ -254,51 +253,8 @@ def load_cc(path: Path) -> list[Sample]:
 
 # From a copy of a benchmark to training, with the models that ship
 
-FIGURES = sorted(local_path("cirgen:images").iterdir())[:36]
 OWN_MODELS = ["mllm.model=cirgen:mllm", "mllm.dtype=float32", "encoder.model=cirgen:filter-encoder"]
 NEAR = ["pair.signals=[{kind: rank_percent, lower: 20, upper: 60}]"]
-
-
-def write_json(path: Path, content: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
-
-
-def fashioniq_copy(root: Path) -> Path:
-    """Copy twelve figures a category, of which the last two are in no human triplet."""
-    (root / "images").mkdir(parents=True)
-    for number, category in enumerate(("dress", "shirt", "toptee")):
-        names = [f"B{number}{place:03d}" for place in range(12)]
-        for name, figure in zip(names, FIGURES[12 * number :], strict=False):
-            shutil.copyfile(figure, root / "images" / f"{name}.png")
-        rows = [
-            {"target": names[place + 5], "candidate": names[place], "captions": ["is red.", "has a hat "]}
-            for place in range(5)
-        ]
-        write_json(root / f"image_splits/split.{category}.train.json", names)
-        write_json(root / f"captions/cap.{category}.train.json", rows)
-    return root
-
-
-def cirr_copy(root: Path) -> Path:
-    names = [f"train-{place}-0-img0" for place in range(24)]
-    paths = {name: f"./train/{place % 3}/{name}.png" for place, name in enumerate(names)}
-    for figure, place in zip(FIGURES, paths.values(), strict=False):
-        (root / place).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(figure, root / place)
-    rows = [
-        {
-            "pairid": n,
-            "reference": names[n],
-            "target_hard": names[n + 1],
-            "caption": "no hat",
-            "img_set": {"members": names[:6]},
-        }
-        for n in range(23)
-    ]
-    write_json(root / "cirr/image_splits/split.rc2.train.json", paths)
-    write_json(root / "cirr/captions/cap.rc2.train.json", rows)
-    return root
 
 
 def ran(folder: Path, recipe: str, *overrides: str) -> Run:
@@ -383,14 +339,3 @@ def test_pictures_in_tar_files_get_files_of_their_own_and_their_urls_as_names(tm
     shutil.rmtree(tmp_path / "cc3m")
     with pytest.raises(UserError, match=r"can no longer be read .* take export\.layouts out"):
         export(run)
-
-
-def write_shard(path: Path, figures: list[Path], part: int) -> None:
-    """Write a shard as img2dataset does: the picture and a JSON file that has its URL."""
-    with tarfile.open(path, "w") as tar:
-        for number, figure in enumerate(figures):
-            tar.add(figure, f"{part:03d}{number:04d}.png")
-            beside = path.with_name("beside.json")
-            beside.write_text(json.dumps({"url": f"https://example.org/{part}/{number}.png", "caption": "a toy"}))
-            tar.add(beside, f"{part:03d}{number:04d}.json")
-            beside.unlink()
