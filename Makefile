@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check unit lint bench-caption bench-caption-gpu bench-store bench-mining bench-export bench-ingest bench-score bench-bank bench-cost bench-laptop publish vllm
+.PHONY: help demo test test-long check unit lint bench-caption bench-caption-gpu bench-store bench-mining bench-export bench-ingest bench-score bench-bank bench-cost bench-laptop publish vllm docs dist
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,15 @@ bench-cost: $(BIN)/.cirgen ## What the recipes of real models take on GPUs, by a
 bench-laptop: $(BIN)/.cirgen ## What recipes/laptop.yaml takes here, with random weights of SmolVLM-256M's shape: rates, processor time, memory
 	$(PIP_INSTALL) -e '.[smolvlm]'
 	$(BIN)/python benchmark/perf/laptop_speed.py
+
+docs: $(BIN)/.cirgen ## Build the site in build/site; ends at a broken link
+	$(PIP_INSTALL) -e '.[docs,world]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+dist: $(BIN)/.cirgen-dev ## Build wheel and sdist in dist/ and check them as a package index would
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/twine check --strict dist/*
 
 CARDS ?= cards
 

@@ -134,7 +134,8 @@ def test_a_plugin_that_is_not_there_is_one_sentence(tmp_path: Path, named: str) 
     said(cirgen(tmp_path, "--plugin", named, "filters", "ls"))
 
 
-def test_what_a_recipe_may_hold_is_settled_once_it_was_read(tmp_path: Path) -> None:
+def test_what_a_recipe_may_hold_is_settled_once_it_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"too late once cirgen\.recipe is imported"):
         load_plugin(str(plugin(tmp_path, SHORT.replace('"short"', '"late"'), "late.py")))
 
