@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -9,8 +10,10 @@ from typing import Any, NamedTuple
 import pyarrow.parquet as pq
 
 from cirgen.filters.fitted import without_fits
+from cirgen.filters.registry import FILTERS
+from cirgen.model_settings import Model
 from cirgen.recipe import Pair, Recipe, Signal
-from cirgen.run_folder import Run
+from cirgen.run_folder import SPEED, Run
 from cirgen.sources.registry import SOURCES
 
 IMAGES_PER_ROW = 4
@@ -56,7 +59,7 @@ class StageEstimate:
     rows: int
     """Of the whole."""
     seconds: float
-    """Of the whole; loading the model and small batches make it an upper estimate."""
+    """Of the whole; small batches make it an upper estimate, and so does loading the models of filters."""
     prompt_tokens: int
     output_tokens: int
     cost: float
@@ -85,18 +88,53 @@ def estimate(run: Run, whole: Recipe, seconds: Mapping[str, float]) -> tuple[int
     images = SOURCES.build(whole.images).count() or 1_000
     done, wanted = _rows_done(run), _rows_of_whole(whole, images)
     taken = {stage: _taken(run, stage) for stage in ("caption", "modify")}
-    asking = _taken_by_filters(run, taken.values())
-    if asking.prompt:  # without tokens that anybody counts they take a small part
-        done["filter"], wanted["filter"], taken["filter"] = done["modify"], wanted["modify"], asking
+    if any(FILTERS.build(settings).expensive for settings in run.recipe.filter):  # others take a small part
+        done["filter"], wanted["filter"] = done["modify"], wanted["modify"]
+        taken["filter"] = _taken_by_filters(run, taken.values())
+    busy = {stage: _seconds(run, stage, seconds.get(stage, 0.0)) for stage in wanted}
     return images, [
-        _stage_estimate(stage, rows, done[stage], seconds.get(stage, 0.0), taken.get(stage, Tokens()))
+        _stage_estimate(stage, rows, done[stage], busy[stage], taken.get(stage, Tokens()))
         for stage, rows in wanted.items()
         if done[stage]
     ]
 
 
+def _seconds(run: Run, stage: str, wall: float) -> float:
+    """Return what a stage of the preview took, without loading weights where who runs the model tells it apart."""
+    counted = run.read_facts().get(SPEED, {}).get(stage, {}).get("seconds", 0.0)
+    return min(wall, counted) if counted else wall
+
+
+class Devices(NamedTuple):
+    """What hours are hours of."""
+
+    number: int
+    """Busy at once."""
+    unit: str
+    """`GPU`, `server`, or `machine` where there is no GPU."""
+
+
+def devices(recipe: Recipe) -> Devices:
+    """Return what runs the models of a recipe, the largest part of its time, here."""
+    asked = [FILTERS.build(settings).model() for settings in recipe.filter]
+    local = [model for model in (recipe.mllm, recipe.llm, *asked) if model is not None and model.backend != "openai"]
+    if not local and recipe.mllm is not None:
+        return Devices(1, "server")
+    gpus = [_gpus(model) for model in local]
+    return Devices(max(gpus), "GPU") if any(gpus) else Devices(1, "machine")
+
+
+def _gpus(model: Model) -> int:
+    from cirgen.backends.replicas import visible_devices
+
+    if model.backend == "vllm":
+        sizes = (model.engine.get(f"{kind}_parallel_size", 1) for kind in ("tensor", "pipeline", "data"))
+        return math.prod(int(size) for size in sizes)
+    return sum(device.startswith("cuda") for device in visible_devices(model.device))
+
+
 def _rows_of_whole(recipe: Recipe, images: int) -> dict[str, int]:
-    """Return the rows of the stages that grow with the collection by seconds; pairs and filters take a small part."""
+    """Return the rows of the stages that grow with the collection by seconds; pairing takes a small part."""
     pairs = images * sum(signal.per_image for signal in recipe.pair.signals)
     pairs = min(pairs, recipe.pair.max_pairs or pairs)
     prompts = len(recipe.modify.prompts) if recipe.modify.prompts_per_pair == "all" else 1

@@ -152,12 +152,13 @@ class Metered(Backend):
         yield from self._counted(self._backend.choose(self._noted(requests), options, images))
 
     def likelihood(self, requests: Iterable[tuple[Request, str]], images: ImageReader) -> Iterator[Likelihood]:
-        """Yield one likelihood for every request; nobody who sells tokens offers any.
+        """Yield one likelihood for every request.
 
         Raises:
-            LimitReachedError: before the first, where a cap is reached.
+            LimitReachedError: before the first, where all of them would exceed a cap.
         """
-        self._spending.stop_if_reached()
+        asked = [request for request, _ in requests] if isinstance(requests, Sequence) else []
+        self._spending.stop_if_reached(sum(map(self._expected, asked)))
         yield from self._counted(self._backend.likelihood(self._noted(requests), images))
 
     def _let_through(self, requests: Iterable[Request]) -> Iterator[Request]:
@@ -194,17 +195,11 @@ class Metered(Backend):
             self._spending.flush()
 
     def _count(self, answer: Result | Choice | Likelihood) -> None:
-        if isinstance(answer, Likelihood):
-            usage = Usage(1, 0, 0, 0.0)
-        else:
-            usage = Usage(1, answer.prompt_tokens, answer.output_tokens, self._cost(answer))
+        written = 0 if isinstance(answer, Likelihood) else answer.output_tokens
+        cost = 0.0 if self.price is None else self.price.of(answer.prompt_tokens, written)
+        usage = Usage(1, answer.prompt_tokens, written, cost)
         self._answered += usage
         self._spending.count(self.identity.model, usage)
-
-    def _cost(self, answer: Result | Choice) -> float:
-        if self.price is None:
-            return 0.0
-        return self.price.of(answer.prompt_tokens, answer.output_tokens)
 
 
 def summed(known: Mapping[str, Mapping[str, float]], spent: Mapping[str, Usage]) -> dict[str, dict[str, float]]:

@@ -48,7 +48,7 @@ class Yield:
     images: float
     """Taken in; more than the source has where the whole makes fewer triplets."""
     hours: float
-    """Of this machine, or of its GPU where the models run on one."""
+    """By the clock; those of GPUs are as many times more as work at once."""
     prompt_tokens: float
     output_tokens: float
     cost: float
@@ -104,20 +104,22 @@ def _yield(images: int, stages: list[Stage], triplets: float, cost: float) -> Yi
     )
 
 
-def in_words(estimate: Estimate, unit: str) -> str:
+def in_words(estimate: Estimate, unit: str, count: int = 1) -> str:
     """Say it in two sentences.
 
     Args:
         estimate: of a preview.
         unit: what hours are hours of, such as `GPU`.
+        count: how many of them work at once.
     """
     share, low, high = estimate.accepted
     expected, most = estimate.expected, estimate.most
+    hours, most_hours = count * expected.hours, count * most.hours
     tokens = expected.prompt_tokens + expected.output_tokens
     price = f", cost {expected.cost:,.2f}" if expected.cost else ""
     return (
         f"{share:.0%} of {estimate.texts} texts were accepted (95 % interval {low:.0%} to {high:.0%}), so the whole "
         f"may hold about {estimate.whole:,.0f} triplets. {TRIPLETS:,} accepted triplets take about "
-        f"{expected.images:,.0f} images, {expected.hours:,.1f} {unit} hours (at most {most.hours:,.1f} within the "
+        f"{expected.images:,.0f} images, {hours:,.1f} {unit} hours (at most {most_hours:,.1f} within the "
         f"interval) and {tokens:,.0f} tokens{price}; preview more rows to know it better."
     )

@@ -43,7 +43,7 @@ class Counted(Backend):
 
     def likelihood(self, requests: Iterable[tuple[Request, str]], images: ImageReader) -> Iterator[Likelihood]:
         for request, _ in requests:
-            yield Likelihood(request, "ok", "", -1.0, 3)
+            yield Likelihood(request, "ok", "", -1.0, 3, TOKENS)
 
 
 class NoImages:
@@ -98,6 +98,16 @@ def test_questions_that_are_of_use_together_alone_are_not_begun_where_they_would
     with pytest.raises(LimitReachedError):
         list(metered.choose(requests(2), ("a", "b"), NoImages()))
     assert spending.spent == Usage(3, 30, 30, pytest.approx(6.0))
+
+
+def test_texts_that_are_read_count_and_cost_as_prompts() -> None:
+    spending = Spending()
+    spending.cap(3.0, None)
+    metered = spending.metered(Counted(1))
+    assert len(list(metered.likelihood([(one, "red") for one in requests(3)], NoImages()))) == 3
+    assert spending.spent == Usage(3, 30, 0, pytest.approx(3.0))
+    with pytest.raises(LimitReachedError):
+        list(metered.likelihood([(one, "red") for one in requests(1)], NoImages()))
 
 
 def test_time_that_is_over_lets_no_request_out() -> None:

@@ -36,6 +36,12 @@ def test_what_100000_accepted_triplets_take_grows_with_every_rejected_text() -> 
     )
 
 
+def test_hours_of_gpus_that_work_at_once_add_up() -> None:
+    half = estimate_yield(5_000, WHOLE, texts=40, accepted=20)
+    assert half is not None
+    assert "80.4 GPU hours (at most 114.2 within the interval)" in in_words(half, "GPU", count=4)
+
+
 def test_without_a_price_no_cost_is_told() -> None:
     free = estimate_yield(10, [Taken("modify", 100, 1.0, 5, 5)], texts=8, accepted=8)
     assert free is not None

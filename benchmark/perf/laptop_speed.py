@@ -1,9 +1,10 @@
 """What recipes/laptop.yaml takes on this machine: rates, processor time and memory, with random weights of its model.
 
-The recipe runs as it is, but for the paths of its models and images: SmolVLM-256M by its real sizes, of which every
-twentieth token ends an answer, so that answers have twenty tokens on average, and the embedded encoder in place of
-CLIP, which takes a twentieth of the MLLM's time. Pictures are the toy figures; the model's processor makes a square of
-512 pixels of every picture, whatever its size.
+The recipe runs as it is, but for the paths of its models and images, and the length of answers: a random model never
+ends one, so that each has as many tokens as `--new-tokens` says, which is what a caption or a request of a dozen words
+has. The MLLM has the real sizes of SmolVLM-256M; the embedded encoder is in place of CLIP, which takes a twentieth of
+the MLLM's time. Pictures are the toy figures: the model's processor makes a square of 512 pixels of each, whatever its
+size.
 
 Seconds of processor time are told beside the clock: other work on the machine disturbs them less.
 
@@ -25,20 +26,23 @@ from typing import Annotated, Any
 import typer
 from perf.random_models import build
 
-ENDS_EACH = 20
 CIRGEN = [sys.executable, "-m", "cirgen"]
 
 
 def main(
     images: Annotated[int, typer.Option(min=4, help="Pictures.")] = 24,
+    new_tokens: Annotated[int, typer.Option(min=1, help="Of every answer.")] = 18,
 ) -> None:
     """Run the recipe and tell what it took."""
     with tempfile.TemporaryDirectory() as folder:
-        model = build("smolvlm", Path(folder) / "smolvlm", "smolvlm-256m", ends_each=ENDS_EACH)
-        settings = (f"mllm.model={model}", "encoder.model=cirgen:filter-encoder", "images.path=cirgen:images")
+        model = build("smolvlm", Path(folder) / "smolvlm", "smolvlm-256m")
+        settings = (
+            f"mllm.model={model}", "encoder.model=cirgen:filter-encoder", "images.path=cirgen:images",
+            f"caption.sampling.max_new_tokens={new_tokens}", f"modify.sampling.max_new_tokens={new_tokens}",
+        )  # fmt: skip
         start, before = time.perf_counter(), _processor_seconds()
         command = [*CIRGEN, "run", "laptop", "--limit", str(images), "--output", f"{folder}/run"]
-        # 1 is a run that accepted nothing: the model is random
+        # 1 is a run that accepted nothing: no answer ends
         code = subprocess.run(
             [*command, *(part for one in settings for part in ("--set", one))], check=False
         ).returncode

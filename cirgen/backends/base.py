@@ -95,7 +95,7 @@ class Choice:
     mass: float = 0.0
     """Probability that the answer begins as any of them, 0 to 1: near 0 the model does not follow the prompt."""
     prompt_tokens: int = 0
-    """As far as whoever runs the model counts them."""
+    """Those of pictures included, those of padding not; as far as whoever runs the model counts them."""
     output_tokens: int = 0
 
 
@@ -110,6 +110,8 @@ class Likelihood:
     """Natural logarithm of the probability of the whole text and its end, at most 0; 0 on failure."""
     tokens: int = 0
     """Of the text, its end included; 0 on failure."""
+    prompt_tokens: int = 0
+    """Read for it: question and text."""
 
 
 Answer = TypeVar("Answer", Result, Choice, Likelihood)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from cirgen.backends.ahead import Ahead
 from cirgen.backends.base import Choice, Request
@@ -17,6 +18,12 @@ LENGTH_STEP = 32
 Belief = tuple[tuple[float, ...], float]
 
 
+class _Asked(NamedTuple):
+    request: Request
+    tokens: int
+    """Of the prompt."""
+
+
 class Chooser:
     """Asks one model for its belief among the answers of questions."""
 
@@ -28,18 +35,19 @@ class Chooser:
         """Yield one choice per request."""
         for found in answered(self._encoded(requests, ahead), self._beliefs, self._loaded.free_memory):
             if isinstance(found, Failed):
-                yield Choice(found.asked, found.status, found.error)
+                yield Choice(found.asked.request, found.status, found.error)
             else:
-                request, (belief, mass) = found
-                yield Choice(request, "ok", "", belief, mass)
+                asked, (belief, mass) = found
+                yield Choice(asked.request, "ok", "", belief, mass, asked.tokens, 1)
 
-    def _encoded(self, requests: Iterable[Request], ahead: Ahead) -> Iterator[Encoded[Request] | Failed[Request]]:
+    def _encoded(self, requests: Iterable[Request], ahead: Ahead) -> Iterator[Encoded[_Asked] | Failed[_Asked]]:
         for request, inputs in ahead.read(requests, lambda request: request, AHEAD):
             if isinstance(inputs, Unreadable):
-                yield Failed(request, *inputs)
+                yield Failed(_Asked(request, 0), *inputs)
                 continue
-            length = -(-inputs["input_ids"].shape[1] // LENGTH_STEP) * LENGTH_STEP
-            yield Encoded(request, padded(inputs, length, self._loaded.pad_token))
+            tokens = inputs["input_ids"].shape[1]
+            length = -(-tokens // LENGTH_STEP) * LENGTH_STEP
+            yield Encoded(_Asked(request, tokens), padded(inputs, length, self._loaded.pad_token))
 
     def _beliefs(self, inputs: Tensors) -> list[Belief]:
         output = self._loaded.generate(inputs, 1, return_dict_in_generate=True, output_logits=True)

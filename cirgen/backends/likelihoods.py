@@ -25,6 +25,9 @@ _END, _PADDING = -1, -2
 class _Asked(NamedTuple):
     request: Request
     tokens: int
+    """Of the answer, its end included."""
+    read: int = 0
+    """Tokens of question and answer."""
 
 
 class Reader:
@@ -44,7 +47,7 @@ class Reader:
                 yield Likelihood(found.asked.request, found.status, found.error)
             else:
                 asked, value = found
-                yield Likelihood(asked.request, "ok", "", value, asked.tokens)
+                yield Likelihood(asked.request, "ok", "", value, asked.tokens, asked.read)
 
     def _encoded(
         self, requests: Iterable[tuple[Request, str]], ahead: Ahead
@@ -56,7 +59,8 @@ class Reader:
             if isinstance(inputs, Unreadable):
                 yield Failed(asked, *inputs)
             else:
-                yield Encoded(asked, self._with_answer(inputs, answer))
+                read = inputs["input_ids"].shape[1] + len(answer)
+                yield Encoded(asked._replace(read=read), self._with_answer(inputs, answer))
 
     def _with_answer(self, inputs: Tensors, answer: list[int]) -> Tensors:
         """Append an answer to the question, filled up on the right."""

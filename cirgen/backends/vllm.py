@@ -152,7 +152,7 @@ class VllmBackend(Backend):
             else:
                 answer = found.asked.answer
                 whole = _log_likelihood(found.output.prompt_logprobs[-len(answer) :], answer, self.stop_tokens)
-                yield Likelihood(request, "ok", "", whole, len(answer))
+                yield Likelihood(request, "ok", "", whole, len(answer), len(found.output.prompt_token_ids))
 
     def _to_read(self, request: Request, text: str) -> Asked:
         answer = self.processor.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)

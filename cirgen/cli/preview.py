@@ -84,12 +84,15 @@ def _show(
 ) -> None:
     from rich.console import Console
 
+    from cirgen.preview import devices
+
     tokens = sum(stage.prompt_tokens + stage.output_tokens for stage in stages)
     cost = _cost(tokens, stages, price_per_million)
     made = _yield(run, images, stages, cost)
     if as_json:
         whole = {"images": images, "stages": [asdict(stage) for stage in stages], "tokens": tokens, "cost": cost}
         whole["per_100k_accepted"] = None if made is None else asdict(made)
+        whole["hours_of"] = devices(run.recipe)._asdict()
         typer.echo(json.dumps({"rows": rows, "whole": whole, "contact_sheet": str(run.report)}, indent=2))
         return
     console = Console()
@@ -103,7 +106,7 @@ def _show(
         f"the whole: at most about {total} on this machine, {tokens:,} tokens{price}", markup=False, highlight=False
     )
     console.print(UPPER_BOUND, markup=False, highlight=False)
-    console.print(_yield_told(made), markup=False, highlight=False)
+    console.print(_yield_told(run, made), markup=False, highlight=False)
 
 
 def _cost(tokens: int, stages: list[StageEstimate], price_per_million: float | None) -> float | None:
@@ -122,14 +125,14 @@ def _yield(run: Run, images: int, stages: list[StageEstimate], cost: float | Non
     return estimate_yield(images, stages, found.triplets, found.accepted, cost or 0.0)
 
 
-def _yield_told(made: Estimate | None) -> str:
-    import torch
-
+def _yield_told(run: Run, made: Estimate | None) -> str:
+    from cirgen.preview import devices
     from cirgen.yields import in_words
 
     if made is None:
         return "No triplet was accepted here, so what an accepted one takes is not known: preview more rows."
-    return in_words(made, "GPU" if torch.cuda.is_available() else "machine")
+    busy = devices(run.recipe)
+    return in_words(made, busy.unit, busy.number)
 
 
 def _why_more(run: Run, rows: list[dict[str, Any]]) -> str:

@@ -123,6 +123,20 @@ def test_beliefs_and_likelihoods_are_bit_equal_alone_and_in_company(backend: Tra
         assert list(backend.likelihood([(request, text)], Pictures())) == [likelihoods[request.key]]
 
 
+def test_a_prompt_has_as_many_tokens_whatever_is_asked_of_it(
+    backend: TransformersBackend, together: dict[str, Result]
+) -> None:
+    some = REQUESTS[::5]
+    written = [together[one.key].prompt_tokens for one in some]
+    assert min(written) > 10
+    beliefs = {one.request.key: one for one in backend.choose(iter(some), ("yes", "no"), Pictures())}
+    assert [beliefs[one.key].prompt_tokens for one in some] == written
+    text = "make the hat red"
+    read = {one.request.key: one for one in backend.likelihood([(one, text) for one in some], Pictures())}
+    # the end of the answer is told by the last token before it, and is not read
+    assert [read[one.key].prompt_tokens - (read[one.key].tokens - 1) for one in some] == written
+
+
 def test_padding_on_the_left_changes_no_logit(backend: TransformersBackend) -> None:
     loaded = backend._loaded
     assert loaded.processor.tokenizer.padding_side == "left"

@@ -118,6 +118,9 @@ def test_a_preview_shows_rows_and_estimates_the_whole(tmp_path: Path) -> None:
     stages = {stage["stage"]: stage for stage in preview["whole"]["stages"]}
     assert (stages["caption"]["rows"], stages["modify"]["rows"]) == (1_500, 3_000)
     assert all(stage["seconds"] > 0 for stage in stages.values())
+    read = stages["filter"]["prompt_tokens"]
+    assert read > stages["modify"]["prompt_tokens"], "likelihood alone reads a text four times"
+    assert preview["whole"]["hours_of"]["number"] == 1
     assert preview["whole"]["cost"] == pytest.approx(preview["whole"]["tokens"] * 2e-6)
 
 
