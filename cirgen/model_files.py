@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 from cirgen.errors import UserError
 from cirgen.keys import digest
@@ -87,6 +88,31 @@ def _checked(folder: Path, needs: tuple[str, ...]) -> Path:
         part, loader = _NEEDED[needs]
         raise UserError(f"{folder} has a model but no {part}; save its {loader} there too.")
     return folder
+
+
+def opened(loader: Any, folder: Path, trust_remote_code: bool = False, **options: Any) -> Any:
+    """Return `loader.from_pretrained(folder)` without running code that the model brings.
+
+    transformers would ask whoever sits at the terminal; who names a model in a recipe did not name code.
+
+    Args:
+        loader: a class of transformers, such as `AutoProcessor`.
+        folder: of the model.
+        trust_remote_code: run its code after all.
+        options: of `from_pretrained`.
+
+    Raises:
+        UserError: it cannot be opened without its code.
+    """
+    try:
+        return loader.from_pretrained(folder, trust_remote_code=trust_remote_code, **options)
+    except ValueError as error:
+        if trust_remote_code or "trust_remote_code" not in str(error):
+            raise
+        raise UserError(
+            f"The model in {folder} needs code that it brings, which cirgen does not run; name a model that "
+            "transformers knows, or serve this one and take backend openai."
+        ) from error
 
 
 def content_hash(folder: Path) -> str:

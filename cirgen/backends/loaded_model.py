@@ -15,7 +15,7 @@ from cirgen.backends.base import Identity, ImageReader, Request
 from cirgen.backends.encoding import Encoder, Tensors, fit
 from cirgen.devices import dtype_of, pick_device, pick_dtype
 from cirgen.errors import UserError
-from cirgen.model_files import ModelFiles, find_model
+from cirgen.model_files import ModelFiles, find_model, opened
 from cirgen.model_settings import Model
 
 __all__ = ["LoadedModel", "Tensors", "fit"]
@@ -68,11 +68,9 @@ class LoadedModel:
     def _load(self, attention: Mapping[str, str]) -> Any:
         options = {"dtype": dtype_of(self.identity.dtype), **self._quantization(), **attention}
         if self.device.type == "cpu":
-            return AutoModelForImageTextToText.from_pretrained(self._files.folder, **options)
+            return opened(AutoModelForImageTextToText, self._files.folder, **options)
         # straight onto the device: quantised weights could not be moved later, and others need no room in memory
-        return AutoModelForImageTextToText.from_pretrained(
-            self._files.folder, device_map={"": str(self.device)}, **options
-        )
+        return opened(AutoModelForImageTextToText, self._files.folder, device_map={"": str(self.device)}, **options)
 
     def _quantization(self) -> dict[str, Any]:
         if self.settings.quantization == "none":

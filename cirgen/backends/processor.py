@@ -11,6 +11,7 @@ from typing import Any
 from transformers import AutoConfig, AutoProcessor
 
 from cirgen.errors import UserError, one_line
+from cirgen.model_files import opened
 
 VIDEO = "video_processor"
 
@@ -43,15 +44,15 @@ def _load(folder: Path) -> Any:
     if find_spec("torchvision") is None:
         kind = _processor_class(folder)
         if kind is not None and kind.get_attributes()[-1] == VIDEO:
-            return _without_videos(kind).from_pretrained(folder)
-    return AutoProcessor.from_pretrained(folder)
+            return opened(_without_videos(kind), folder)
+    return opened(AutoProcessor, folder)
 
 
 def _processor_class(folder: Path) -> Any:
     from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
     try:
-        return PROCESSOR_MAPPING[type(AutoConfig.from_pretrained(folder))]
+        return PROCESSOR_MAPPING[type(opened(AutoConfig, folder))]
     except KeyError:
         return None
 

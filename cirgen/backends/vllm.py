@@ -21,7 +21,7 @@ from cirgen.backends.options import option_tokens
 from cirgen.devices import pick_device, pick_dtype
 from cirgen.errors import UserError, one_line
 from cirgen.keys import MODEL_LEFT_OUT, digest, without
-from cirgen.model_files import ModelFiles, find_model
+from cirgen.model_files import ModelFiles, find_model, opened
 from cirgen.model_settings import Model
 from cirgen.schemas import Status
 
@@ -106,7 +106,7 @@ class VllmBackend(Backend):
         """The processor, which knows the chat template."""
         from transformers import AutoProcessor
 
-        processor = AutoProcessor.from_pretrained(self._files.folder)
+        processor = opened(AutoProcessor, self._files.folder, bool(self._settings.engine.get("trust_remote_code")))
         if not getattr(processor, "chat_template", None):
             raise UserError(f"The processor of '{self._settings.model}' has no chat template; use an instruct model.")
         return processor

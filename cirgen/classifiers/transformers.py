@@ -17,7 +17,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 from cirgen.devices import dtype_of, pick_device, pick_dtype
 from cirgen.errors import UserError
 from cirgen.keys import digest
-from cirgen.model_files import TOKENIZER_FILES, ModelFiles, find_model
+from cirgen.model_files import TOKENIZER_FILES, ModelFiles, find_model, opened
 from cirgen.model_settings import Classifier
 
 MULTI_LABEL = "multi_label_classification"
@@ -36,7 +36,7 @@ class TransformersClassifier:
         self._device = pick_device(settings.device)
         self._dtype = pick_dtype(settings.dtype, self._device)
         self._files = find_model(settings.model, settings.revision, TOKENIZER_FILES)
-        config: Any = AutoConfig.from_pretrained(self._files.folder)
+        config: Any = opened(AutoConfig, self._files.folder)
         if not any(KIND in name for name in config.architectures or ()):
             raise UserError(f"'{settings.model}' classifies no texts; name a model for sequence classification.")
         self.labels: tuple[str, ...] = tuple(str(config.id2label[number]) for number in sorted(config.id2label))
@@ -77,8 +77,8 @@ class TransformersClassifier:
 
     def _load(self) -> tuple[Any, Any]:
         if self._loaded is None:
-            model = AutoModelForSequenceClassification.from_pretrained(self._files.folder, dtype=dtype_of(self._dtype))
-            tokenizer = AutoTokenizer.from_pretrained(self._files.folder)
+            model = opened(AutoModelForSequenceClassification, self._files.folder, dtype=dtype_of(self._dtype))
+            tokenizer = opened(AutoTokenizer, self._files.folder)
             if tokenizer.pad_token is None:
                 raise UserError(f"The tokenizer of '{self._settings.model}' pads nothing; name another classifier.")
             self._loaded = tokenizer, model.to(self._device).eval()

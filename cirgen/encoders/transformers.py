@@ -23,7 +23,7 @@ from cirgen.devices import dtype_of, pick_device, pick_dtype
 from cirgen.encoders.base import Vector
 from cirgen.errors import UserError
 from cirgen.keys import digest
-from cirgen.model_files import ModelFiles, find_model
+from cirgen.model_files import ModelFiles, find_model, opened
 from cirgen.model_settings import Encoder
 
 FALLBACK_TEXT_TOKENS = 77
@@ -111,11 +111,11 @@ class TransformersEncoder:
 
     @cached_property
     def _processor(self) -> Any:
-        return AutoProcessor.from_pretrained(self._files.folder)
+        return opened(AutoProcessor, self._files.folder)
 
     @cached_property
     def _model(self) -> Any:
-        model = AutoModel.from_pretrained(self._files.folder, dtype=dtype_of(self._dtype))
+        model = opened(AutoModel, self._files.folder, dtype=dtype_of(self._dtype))
         if not hasattr(model, "get_image_features"):
             raise UserError(f"'{self._settings.model}' has no image features; name a CLIP- or SigLIP-like encoder.")
         return model.to(self._device).eval()

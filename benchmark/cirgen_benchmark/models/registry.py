@@ -10,7 +10,7 @@ import torch
 from pydantic import ValidationError
 
 from cirgen.errors import UserError
-from cirgen.model_files import ModelFiles, find_model
+from cirgen.model_files import ModelFiles, find_model, opened
 from cirgen_benchmark.models.blip import BlipRetriever
 from cirgen_benchmark.models.blip2 import Blip2Retriever
 from cirgen_benchmark.models.clip import ClipRetriever
@@ -92,7 +92,7 @@ def _stock_model(family: str, kind: type[StockRetriever], files: ModelFiles) -> 
     import transformers
 
     loader = getattr(transformers, kind.stock_class)
-    model, report = loader.from_pretrained(files.folder, dtype=torch.float32, output_loading_info=True)
+    model, report = opened(loader, files.folder, dtype=torch.float32, output_loading_info=True)
     missing = sorted(report["missing_keys"])
     if missing:
         raise UserError(
@@ -106,4 +106,4 @@ def _processors(files: ModelFiles) -> tuple[Any, Any]:
     """Return tokenizer and image processor, each by itself: BLIP-2's joint processor adds a token of its own."""
     from transformers import AutoImageProcessor, AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(files.folder), AutoImageProcessor.from_pretrained(files.folder)
+    return opened(AutoTokenizer, files.folder), opened(AutoImageProcessor, files.folder)
