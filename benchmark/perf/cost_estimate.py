@@ -17,7 +17,7 @@ Questions of filters are asked about every text, as if the cheap filters before 
 Reading pictures, embedding and loading weights are left out.
 
 Run: python benchmark/perf/cost_estimate.py [RECIPE ...] [--accepted 0.5] [--write]
-`--write` puts the figures into the heads of the recipes; a test holds them to it.
+`--write` puts the figures into the heads of the recipes and the table of docs/engines.md; a test holds them to it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from __future__ import annotations
 import re
 import tempfile
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -55,6 +55,7 @@ PICTURE = (640, 480)
 ACCEPTED = 0.5
 """Share of texts that filters accept, where nothing else is said; SPN4CIR's way accepts all."""
 TRIPLETS = 100_000
+DOCS = Path(__file__).parents[2] / "docs" / "engines.md"
 SERVED_AT_ONCE = 8_192
 """Tokens of prompts that vLLM reads in one step, with the options of recipes/server.yaml (`--max-model-len`)."""
 WRITTEN_TEXT = "make the dog larger, put it on a red sofa, and take the lamp away"
@@ -328,6 +329,23 @@ def _short(figure: float) -> str:
     return f"{figure:,.0f}" if figure >= 10 else f"{figure:.1f}"
 
 
+def table(loads: Iterable[Load]) -> str:
+    """Return the estimated rows of the table in `DOCS`."""
+    return "".join(
+        f"| `{load.name}` | {name} | {_short(1 / load.seconds(gpu, load.captions))} | "
+        + (_short(1 / load.seconds(gpu, load.texts)) if load.texts else "")
+        + f" | {_short(load.hours(gpu))} | estimated |\n"
+        for load in loads
+        for name, gpu in GPUS.items()
+    )
+
+
+def write_table(rows: str) -> None:
+    """Put the estimated rows into `DOCS`, in place of those that were there."""
+    text = DOCS.read_text(encoding="utf8")
+    DOCS.write_text(re.sub(r"(^\| `.*\| estimated \|\n)+", lambda _: rows, text, flags=re.M), "utf8")
+
+
 def write(name: str, lines: str) -> None:
     """Put figures into the head of a recipe, in place of those that were there."""
     path = find_recipe(name)
@@ -365,12 +383,14 @@ def main(
 ) -> None:
     """Print what recipes take."""
     print(f"{OF_PEAK:.0%} of the peak, {OF_BANDWIDTH:.0%} of the bandwidth, pictures of {PICTURE[0]} x {PICTURE[1]}")
-    for name in recipes or [name for name in recipe_names() if "/" not in name]:
-        load = load_of(name, accepted)
-        if load is not None:
-            show(load)
-            if written:
-                write(name, head(load))
+    every = [name for name in recipe_names() if "/" not in name]
+    loads = [load for name in recipes or every if (load := load_of(name, accepted)) is not None]
+    for load in loads:
+        show(load)
+        if written:
+            write(load.name, head(load))
+    if written and not recipes:
+        write_table(table(loads))
 
 
 if __name__ == "__main__":

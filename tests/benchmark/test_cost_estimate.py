@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from perf.cost_estimate import ENCODERS, GPUS, Asked, Load, Sizes, head, load_of, sizes_of
+from perf.cost_estimate import DOCS, ENCODERS, GPUS, Asked, Load, Sizes, head, load_of, sizes_of, table
 from perf.random_models import OF_THE_HUB, build, build_processor, parameters
 from PIL import Image
 from transformers import CLIPConfig, CLIPModel
@@ -48,6 +48,11 @@ def test_a_recipe_says_what_the_arithmetic_says(name: str) -> None:
     load = load_of(name)
     assert load is not None
     assert head(load) in find_recipe(name).read_text(encoding="utf8"), "python benchmark/perf/cost_estimate.py --write"
+
+
+def test_the_table_of_the_docs_says_what_the_arithmetic_says() -> None:
+    loads = [load for name in ESTIMATED if (load := load_of(name)) is not None]
+    assert table(loads) in DOCS.read_text(encoding="utf8"), "python benchmark/perf/cost_estimate.py --write"
 
 
 @pytest.mark.parametrize(("family", "shape"), OF_THE_HUB.values())
