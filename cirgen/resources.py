@@ -19,6 +19,14 @@ _SHIPPED = {
     "filter-encoder": PACKAGE / "world" / "models" / "filter-encoder",
     "judge-encoder": PACKAGE / "world" / "models" / "judge-encoder",
 }
+_FURNITURE = {
+    "furniture": PACKAGE / "world" / "furniture" / "corpus" / "images",
+    **{
+        f"furniture-{name}": PACKAGE / "world" / "furniture" / "models" / name
+        for name in ("mllm", "filter-encoder", "judge-encoder")
+    },
+}
+"""What comes with a checkout alone: a wheel of a few megabytes goes without the second world."""
 
 
 _CHECKOUT = {"presets": Path("benchmark") / "presets"}
@@ -67,12 +75,21 @@ def local_path(name: str) -> Path:
     """Turn a path of a recipe into a local path; `cirgen:NAME` is what ships with the package.
 
     Raises:
-        UserError: nothing of that name ships, or the operating system refuses the name; a file that is missing is not
-            refused.
+        UserError: nothing of that name ships, or not with this installation, or the operating system refuses the name;
+            a file that is missing is not refused.
     """
     if not name.startswith(SHIPPED_PREFIX):
         return _local(name)
     shipped = name.removeprefix(SHIPPED_PREFIX)
+    if shipped in _FURNITURE:
+        return _of_checkout(name, _FURNITURE[shipped])
     if shipped not in _SHIPPED:
-        raise UserError(f"Nothing called '{name}' ships with cirgen; choose one of {', '.join(_SHIPPED)}.")
+        there = ", ".join((*_SHIPPED, *_FURNITURE))
+        raise UserError(f"Nothing called '{name}' ships with cirgen; choose one of {there}.")
     return _SHIPPED[shipped]
+
+
+def _of_checkout(name: str, folder: Path) -> Path:
+    if not folder.is_dir():
+        raise UserError(f"'{name}' comes with cirgen's repository, not with its wheel: clone it, and pip install -e .")
+    return folder

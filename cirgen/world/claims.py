@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, TypeVar
 
-from cirgen.world.figure import Figure, visible
+from cirgen.world.figure import Figure
 from cirgen.world.vocabulary import NONE
+
+if TYPE_CHECKING:
+    from cirgen.world.furniture.item import Item
+
+Described = TypeVar("Described", Figure, "Item")
+"""What a picture of one of the worlds shows."""
 
 
 @dataclass(frozen=True)
@@ -76,16 +83,16 @@ def claimed_attributes(claims: Claims) -> frozenset[str]:
     return frozenset(name for claim in claims for name in _attributes(claim))
 
 
-def apply(claims: Claims, reference: Figure) -> Figure:
-    """Return the figure that `claims` make of `reference`, changing nothing they leave open.
+def apply(claims: Claims, reference: Described) -> Described:
+    """Return the figure, or item of furniture, that `claims` make of `reference`, changing nothing they leave open.
 
     Every claim reads the reference, not the outcome of another. A value left open where one is needed (the colour of
     hair that a hat hid) stays hidden, so that the outcome equals no complete figure.
     """
-    values: dict[str, str] = asdict(reference)
+    values: dict[str, str] = {}
     for claim in claims:
         values |= _outcome(claim, reference)
-    return visible(**values)
+    return reference.with_values(**values)
 
 
 def _attributes(claim: Claim) -> tuple[str, ...]:
@@ -100,7 +107,7 @@ def _attributes(claim: Claim) -> tuple[str, ...]:
             return ()
 
 
-def _outcome(claim: Claim, reference: Figure) -> dict[str, str]:
+def _outcome(claim: Claim, reference: Described) -> dict[str, str]:
     old: dict[str, str] = asdict(reference)
     match claim:
         case Value(name, value):

@@ -14,17 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
 from cirgen.errors import UserError
-from cirgen.world.draws import PALETTE_ATTRIBUTES
-from cirgen.world.figure import Figure
 from cirgen.world.gallery import Gallery
-from cirgen.world.vocabulary import ATTRIBUTES
+from cirgen.world.worlds import FIGURES, World
 
 Ints = NDArray[np.int32]
 Floats = NDArray[np.float64]
@@ -36,7 +34,6 @@ MOST_PAIRS = 10_000
 """Pairs scored per row of the table; of more, a sample (standard error at most half a point)."""
 _BATCH = 512
 """Queries scored at once: one matrix of scores for 1,500 images takes 3 MB."""
-_COLORS = [i for i, attribute in enumerate(ATTRIBUTES) if attribute.name in PALETTE_ATTRIBUTES]
 
 
 @dataclass(frozen=True)
@@ -61,6 +58,8 @@ class _Coded(NamedTuple):
 
     codes: Ints
     families: Ints
+    palette: list[int]
+    """Columns of the attributes that share one palette."""
 
 
 class _PairSample(NamedTuple):
@@ -101,9 +100,9 @@ def _equal(gallery: _Coded, wanted: Ints, stated: NDArray[np.bool_]) -> Ints:
     return counts
 
 
-def _sources(reference: Ints, target: Ints) -> Ints:
+def _sources(palette: list[int], reference: Ints, target: Ints) -> Ints:
     """Return, for every query and palette colour, the part that keeps the changed colour's new value, or -1."""
-    colors, kept = target[:, _COLORS], (reference == target)[:, _COLORS]
+    colors, kept = target[:, palette], (reference == target)[:, palette]
     same = (colors[:, :, None] == colors[:, None]) & kept[:, None] & ~kept[:, :, None] & (colors != 0)[:, :, None]
     return np.where(same.any(2), same.argmax(2), -1).astype(np.int32)
 
@@ -113,11 +112,11 @@ def _text_scores(gallery: _Coded, reference: Ints, target: Ints, relative: bool)
     stated = (reference != target) & (target != 0)
     if not relative:
         return _equal(gallery, target, stated)
-    sources = _sources(reference, target)
-    stated[:, _COLORS] &= sources < 0
+    sources = _sources(gallery.palette, reference, target)
+    stated[:, gallery.palette] &= sources < 0
     scores = _equal(gallery, target, stated)
-    colors = gallery.codes[:, _COLORS]
-    for part, source in np.ndindex(len(_COLORS), len(_COLORS)):
+    colors = gallery.codes[:, gallery.palette]
+    for part, source in np.ndindex(len(gallery.palette), len(gallery.palette)):
         match = (colors[:, part] == colors[:, source]) & (colors[:, part] != 0)
         scores += (sources[:, part] == source)[:, None] & match[None]
     return scores
@@ -163,20 +162,25 @@ def _row(name: str, gallery: _Coded, pairs: Ints, sample: _PairSample, relative:
 
 
 def oracles(
-    figures: Sequence[Figure], families: Sequence[int], seed: int = 0, most_pairs: int = MOST_PAIRS
+    figures: Sequence[Any],
+    families: Sequence[int],
+    seed: int = 0,
+    most_pairs: int = MOST_PAIRS,
+    world: World = FIGURES,
 ) -> list[Solved]:
     """Measure both oracles on a gallery, by number of changes, on at most `most_pairs` random pairs of each.
 
     The last row takes the pairs of one and two changes in which a part takes the colour of another that keeps it, and
     a text that does not name it ("the shirt in the hat's colour"): the text-only oracle knows that the two agree.
     """
-    codes = Gallery([str(number) for number in range(len(figures))], figures).codes
-    gallery = _Coded(codes.astype(np.int32), np.asarray(families, np.int32))
+    codes = Gallery([str(number) for number in range(len(figures))], figures, world).codes
+    palette = [world.names.index(name) for name in world.palette]
+    gallery = _Coded(codes.astype(np.int32), np.asarray(families, np.int32), palette)
     pairs, changes = _pairs_by_changes(gallery)
     sample = _PairSample(np.random.default_rng(seed), most_pairs)
     rows = [_row(_name(count), gallery, pairs[changes == count], sample) for count in range(1, MOST_CHANGES + 1)]
     few = pairs[changes <= 2]
-    related = few[(_sources(gallery.codes[few[:, 0]], gallery.codes[few[:, 1]]) >= 0).any(1)]
+    related = few[(_sources(palette, gallery.codes[few[:, 0]], gallery.codes[few[:, 1]]) >= 0).any(1)]
     return [*rows, _row("1 or 2, relative", gallery, related, sample, relative=True)] if len(related) else rows
 
 

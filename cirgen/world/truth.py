@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +26,7 @@ from cirgen.world.claims import (
     Claims,
     Copy,
     Delta,
+    Described,
     Given,
     Swap,
     Trend,
@@ -34,11 +34,11 @@ from cirgen.world.claims import (
     apply,
     claimed_attributes,
 )
-from cirgen.world.figure import HIDDEN, Figure
-from cirgen.world.gallery import CODES, COLUMNS, Gallery
-from cirgen.world.parser import parse
+from cirgen.world.figure import HIDDEN
+from cirgen.world.gallery import CODES, Gallery
 from cirgen.world.shares import Share, share
 from cirgen.world.vocabulary import MAX_COUNT
+from cirgen.world.worlds import FIGURES, World
 
 RIVALS = 10
 """A half of the query that leaves at most so many candidates solves it (recall at ten)."""
@@ -68,12 +68,12 @@ _UNPARSED = Verdict(parsed=False, correct=False, exhaustive=False, unique=False,
 def judge(gallery: Gallery, reference_id: str, text: str, target_id: str) -> Verdict:
     """Judge one triplet; `UserError` if the gallery lacks an image of it."""
     reference, target = gallery.row(reference_id), gallery.row(target_id)
-    claims = _parse(text)
+    claims = gallery.world.parse(text)
     if claims is None:
         return _UNPARSED
     fitting = _fitting(gallery, claims, reference, target)
     rivals = fitting & (gallery.codes != gallery.codes[target]).any(axis=1)
-    alone = _satisfying(gallery, claims)
+    by_text = _satisfying(gallery, claims)
     distance = (gallery.codes != gallery.codes[reference]).sum(axis=1)
     near = int((distance <= distance[target]).sum()) - 1  # the reference itself is at distance 0
     changes = any(not isinstance(claim, Given) for claim in claims)
@@ -82,13 +82,13 @@ def judge(gallery: Gallery, reference_id: str, text: str, target_id: str) -> Ver
         correct=changes and bool(fitting[target]),
         exhaustive=apply(claims, gallery.figures[reference]) == gallery.figures[target],
         unique=bool(fitting[target]) and not rivals.any(),
-        composed=int(alone.sum()) > RIVALS and near > RIVALS,
+        composed=int(by_text.sum()) > RIVALS and near > RIVALS,
     )
 
 
 def fitting_images(gallery: Gallery, reference_id: str, text: str, target_id: str) -> int:
     """Return how many images fit a text that can be read as well as the target does, the target included."""
-    claims = _parse(text)
+    claims = gallery.world.parse(text)
     return (
         0
         if claims is None
@@ -96,18 +96,35 @@ def fitting_images(gallery: Gallery, reference_id: str, text: str, target_id: st
     )
 
 
+def answers(gallery: Gallery, reference_id: str, text: str, target_id: str) -> list[str]:
+    """Return the images that fit as well as the target does, in the gallery's order; none if the target does not.
+
+    The reference is left out: who asks for a change does not want it back.
+    """
+    claims = gallery.world.parse(text)
+    reference, target = gallery.row(reference_id), gallery.row(target_id)
+    if claims is None:
+        return []
+    fitting = _fitting(gallery, claims, reference, target)
+    rows = np.flatnonzero(fitting) if fitting[target] else ()
+    return [gallery.image_ids[row] for row in rows if row != reference]
+
+
+def alone(gallery: Gallery, text: str) -> Mask:
+    """Return [N] whether each image satisfies the text alone, with whatever reference; none if it cannot be read."""
+    claims = gallery.world.parse(text)
+    return np.zeros(len(gallery), dtype=bool) if claims is None else _satisfying(gallery, claims)
+
+
 def judge_all(gallery: Gallery, rows: Iterable[tuple[str, str, str]]) -> list[Verdict]:
     """Judge (reference id, text, target id) rows, in order."""
     return [judge(gallery, *row) for row in rows]
 
 
-def hold(claims: Claims, reference: Figure, target: Figure) -> bool:
+def hold(claims: Claims, reference: Described, target: Described, world: World = FIGURES) -> bool:
     """Return whether every claim is true of a pair of figures, whatever else changes between them."""
-    gallery = Gallery(("reference", "target"), (reference, target))
+    gallery = Gallery(("reference", "target"), (reference, target), world)
     return all(bool(np.broadcast_to(_true(claim, claims, gallery, 0), 2)[1]) for claim in claims)
-
-
-_parse = lru_cache(maxsize=1 << 16)(parse)
 
 
 def _fitting(gallery: Gallery, claims: Claims, reference: int, target: int) -> Mask:
@@ -117,7 +134,7 @@ def _fitting(gallery: Gallery, claims: Claims, reference: int, target: int) -> M
     for claim in claims:
         mask &= _true(claim, claims, gallery, reference)
     claimed = claimed_attributes(claims)
-    unclaimed = [column for name, column in COLUMNS.items() if name not in claimed]
+    unclaimed = [column for name, column in gallery.columns.items() if name not in claimed]
     differences = (gallery.codes[:, unclaimed] != old[unclaimed]).sum(axis=1)
     return np.asarray(mask & (differences <= differences[target]))
 
@@ -128,17 +145,17 @@ def _true(claim: Claim, claims: Claims, gallery: Gallery, reference: int) -> Mas
     holds: Mask | bool
     match claim:
         case Value(name, value, named):
-            column, code = COLUMNS[name], _code(value)
+            column, code = gallery.columns[name], _code(value)
             holds = (new[:, column] == code) & (named or old[column] != code)
         case Among(name, values):
-            column, codes = COLUMNS[name], _codes(values)
+            column, codes = gallery.columns[name], _codes(values)
             holds = np.isin(new[:, column], codes) & (old[column] not in codes)
         case Copy(name, source):
-            copied = old[COLUMNS[source]]
-            changes = copied not in (CODES[HIDDEN], old[COLUMNS[name]])
-            holds = (new[:, COLUMNS[name]] == copied) & changes
+            copied = old[gallery.columns[source]]
+            changes = copied not in (CODES[HIDDEN], old[gallery.columns[name]])
+            holds = (new[:, gallery.columns[name]] == copied) & changes
         case Swap(first, second):
-            one, other = COLUMNS[first], COLUMNS[second]
+            one, other = gallery.columns[first], gallery.columns[second]
             changes = old[one] != old[other] and CODES[HIDDEN] not in (old[one], old[other])
             holds = (new[:, one] == old[other]) & (new[:, other] == old[one]) & changes
         case Delta(amount):
@@ -149,7 +166,7 @@ def _true(claim: Claim, claims: Claims, gallery: Gallery, reference: int) -> Mas
             holds = (sign * (gallery.counts - before) > 0) & (before > 0) & (gallery.counts > 0)
         case Given(name, values):
             introduced = any(isinstance(c, Value) and c.attribute == name and c.value in values for c in claims)
-            holds = introduced or old[COLUMNS[name]] in _codes(values)
+            holds = introduced or old[gallery.columns[name]] in _codes(values)
     return np.asarray(holds, dtype=bool)
 
 
@@ -173,14 +190,14 @@ def _possible(claim: Claim, claimed: frozenset[str], gallery: Gallery) -> Mask:
     holds: Mask
     match claim:
         case Value(name, value):
-            holds = new[:, COLUMNS[name]] == _code(value)
+            holds = new[:, gallery.columns[name]] == _code(value)
         case Among(name, values):
-            holds = np.isin(new[:, COLUMNS[name]], _codes(values))
+            holds = np.isin(new[:, gallery.columns[name]], _codes(values))
         case Copy(name, source):
-            column = new[:, COLUMNS[name]]
-            holds = (column != hidden) & ((column == new[:, COLUMNS[source]]) | (source in claimed))
+            column = new[:, gallery.columns[name]]
+            holds = (column != hidden) & ((column == new[:, gallery.columns[source]]) | (source in claimed))
         case Swap(first, second):
-            one, other = new[:, COLUMNS[first]], new[:, COLUMNS[second]]
+            one, other = new[:, gallery.columns[first]], new[:, gallery.columns[second]]
             holds = (one != other) & (one != hidden) & (other != hidden)
         case Delta(amount):
             before = gallery.counts - amount
@@ -188,7 +205,7 @@ def _possible(claim: Claim, claimed: frozenset[str], gallery: Gallery) -> Mask:
         case Trend(sign):
             holds = (gallery.counts > 1) if sign > 0 else (gallery.counts > 0) & (gallery.counts < MAX_COUNT)
         case Given(name, values):
-            holds = np.isin(new[:, COLUMNS[name]], (*_codes(values), hidden)) | (name in claimed)
+            holds = np.isin(new[:, gallery.columns[name]], (*_codes(values), hidden)) | (name in claimed)
     return holds
 
 

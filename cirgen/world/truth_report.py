@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from rich.table import Table
 
 from cirgen.errors import UserError
+from cirgen.world.build import shipped_table
 from cirgen.world.gallery import Gallery
 from cirgen.world.shares import Share
 from cirgen.world.truth import MEASURES, Verdict, judge_all, summary
@@ -34,15 +35,17 @@ class Slice(NamedTuple):
     measures: dict[str, Share]
 
 
-def judge_dataset(dataset: Path, attributes: Path) -> tuple[Gallery, list[Judged]]:
+def judge_dataset(dataset: Path, attributes: Path | None = None) -> tuple[Gallery, list[Judged]]:
     """Judge every accepted and every published rejected triplet among all images of the dataset.
 
+    Without an attribute table, it is that of the shipped collection which the images are of.
     `UserError` if the folder holds no images or triplets, or the attribute table lacks one of its images.
     """
     images = _read(dataset / "images", ["image_id"])
     if not images:
         raise UserError(f"no images under {dataset / 'images'}: name RUN/dataset of a run that has come to its end")
-    gallery = Gallery.load(attributes, only=[str(row["image_id"]) for row in images])
+    image_ids = [str(row["image_id"]) for row in images]
+    gallery = Gallery.load(attributes or shipped_table(image_ids), only=image_ids)
     accepted = _read(dataset / "triplets", _COLUMNS)
     rejected = _read(dataset / "rejected", [*_COLUMNS, "reason"])
     if not accepted and not rejected:

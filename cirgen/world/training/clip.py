@@ -6,7 +6,7 @@ As with the MLLM, classifiers of the attributes on the patch features help the v
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerFast
 from cirgen.world.grammar import caption
 from cirgen.world.training.architecture import build_clip, clip_processor, save_model
 from cirgen.world.training.attention import use_fast_attention
-from cirgen.world.training.classifiers import Classifiers
+from cirgen.world.training.classifiers import VALUES, Classifiers
 from cirgen.world.training.loop import Budget, Loop, pixel_batch
 from cirgen.world.training.pool import SIBLINGS, Pool, load_pool
 from cirgen.world.training.tokenizer import clip_tokenizer, tokenizer_texts
@@ -52,10 +52,10 @@ class Settings:
 class Trainee(nn.Module):
     """A CLIP with its temporary classifiers."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, values: Sequence[int] = VALUES) -> None:
         super().__init__()
         self.model = model
-        self.classifiers = Classifiers(model.config.vision_config.hidden_size)
+        self.classifiers = Classifiers(model.config.vision_config.hidden_size, values)
 
     def forward(
         self, pixels: torch.Tensor, codes: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor

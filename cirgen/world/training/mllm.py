@@ -15,10 +15,10 @@ All classifiers are thrown away; what is saved is a stock LLaVA.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import nn
@@ -27,11 +27,12 @@ from transformers import PreTrainedTokenizerFast
 from cirgen.world.edits import edits
 from cirgen.world.training.architecture import PATCHES, build_mllm, mllm_processor, save_model
 from cirgen.world.training.attention import use_fast_attention
-from cirgen.world.training.classifiers import DIFFERENCES, Classifiers
+from cirgen.world.training.classifiers import VALUES, Classifiers
 from cirgen.world.training.loop import Budget, Loop, pixel_batch
 from cirgen.world.training.packing import Packed, Packer
 from cirgen.world.training.pool import Pool, load_pool
 from cirgen.world.training.probes import CLASSES as PROBE_CLASSES
+from cirgen.world.training.probes import Kind as ProbeKind
 from cirgen.world.training.tasks import Lesson, pair_lessons, pick_lessons
 from cirgen.world.training.tokenizer import mllm_tokenizer, tokenizer_texts
 from cirgen.world.vocabulary import Level
@@ -73,20 +74,33 @@ class Settings:
     rate: float = 2e-3
 
 
-class Trainee(nn.Module):
-    """A LLaVA with its temporary classifiers."""
+def _pool_of_figures(settings: Settings, cache: Path | None) -> Pool:
+    return load_pool(settings.purpose, settings.level, settings.seed, settings.families, cache=cache)
 
-    def __init__(self, model: Any) -> None:
+
+class Trainee(nn.Module):
+    """A LLaVA with its temporary classifiers.
+
+    Args:
+        model: the LLaVA.
+        values: number of values of every attribute of the world, hidden ones included.
+        probes: number of classes of every classifier of a probe.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        values: Sequence[int] = VALUES,
+        probes: Mapping[ProbeKind, tuple[int, ...]] = PROBE_CLASSES,
+    ) -> None:
         super().__init__()
+        width = model.config.text_config.hidden_size
         self.model = model
-        self.classifiers = Classifiers(model.config.vision_config.hidden_size)
-        self.differences = Classifiers(model.config.text_config.hidden_size, DIFFERENCES)
-        self.fetched = Classifiers(model.config.text_config.hidden_size)
+        self.classifiers = Classifiers(model.config.vision_config.hidden_size, values)
+        self.differences = Classifiers(width, (2,) * len(values))
+        self.fetched = Classifiers(width, values)
         self.probes = nn.ModuleDict(
-            {
-                kind: Classifiers(model.config.text_config.hidden_size, classes, rare=kind == "claims")
-                for kind, classes in PROBE_CLASSES.items()
-            }
+            {kind: Classifiers(width, classes, rare=kind == "claims") for kind, classes in probes.items()}
         )
 
     def features(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -219,6 +233,20 @@ class Lessons:
         return [index for row in rows for index in row], packed
 
 
+class School(NamedTuple):
+    """Whose world is taught: its pictures and its words; figures unless told otherwise."""
+
+    values: Sequence[int] = VALUES
+    probes: Mapping[ProbeKind, tuple[int, ...]] = PROBE_CLASSES
+    pool: Callable[[Settings, Path | None], Pool] = _pool_of_figures
+    """Takes the folder of the cache."""
+    texts: Callable[[], list[str]] = tokenizer_texts
+    """For the tokenizer: they hold every word."""
+    course: type[Lessons] = Lessons
+    begin: Callable[[Any], None] | None = None
+    """Gives an untrained model weights to begin from."""
+
+
 def vision_loss(trainee: Trainee, pool: Pool, size: int) -> Loss:
     """Return the loss of the first phase."""
 
@@ -267,6 +295,7 @@ def train_mllm(
     *,
     start: Path | None = None,
     course: type[Lessons] | None = None,
+    school: School | None = None,
     minutes: float | None = None,
     work: Path | None = None,
     cache: Path | None = None,
@@ -279,17 +308,19 @@ def train_mllm(
         settings: what to train.
         start: folder of a trained model to begin the last phase from, instead of the earlier phases.
         course: what is asked; by default what a generator needs.
+        school: the world that is taught.
         minutes: wall clock of the last phase instead of `settings.steps`.
         work: folder of the checkpoints, by default `folder` with `.work` after its name.
         cache: folder of the rendered pool.
         report: takes progress lines.
     """
     torch.manual_seed(settings.seed)
-    model, tokenizer = _load(start) if start else _build(settings)
-    pool = load_pool(settings.purpose, settings.level, settings.seed, settings.families, cache=cache)
+    school = school or School()
+    model, tokenizer = _load(start) if start else _build(settings, school)
+    pool = school.pool(settings, cache)
     use_fast_attention(model)
-    trainee = Trainee(model)
-    made = course or Lessons
+    trainee = Trainee(model, school.values, school.probes)
+    made = course or school.course
     lessons, near = made(pool, settings, tokenizer), made(pool, settings, tokenizer, "near")
 
     def run(name: str, loss: Loss, budget: Budget, keep: Callable[[], None] | None = None) -> None:
@@ -314,9 +345,12 @@ def train_mllm(
     )
 
 
-def _build(settings: Settings) -> tuple[Any, PreTrainedTokenizerFast]:
-    tokenizer = mllm_tokenizer(tokenizer_texts())
-    return build_mllm(tokenizer, settings.width, settings.layers), tokenizer
+def _build(settings: Settings, school: School) -> tuple[Any, PreTrainedTokenizerFast]:
+    tokenizer = mllm_tokenizer(school.texts())
+    model = build_mllm(tokenizer, settings.width, settings.layers)
+    if school.begin:
+        school.begin(model)
+    return model, tokenizer
 
 
 def _load(folder: Path) -> tuple[Any, PreTrainedTokenizerFast]:
