@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check unit lint bench-caption bench-caption-gpu bench-store bench-mining bench-export bench-ingest bench-score bench-bank bench-cost bench-laptop publish vllm docs dist
+.PHONY: help demo test test-long check unit lint bench-caption bench-caption-gpu bench-store bench-mining bench-export bench-ingest bench-score bench-bank bench-cost bench-laptop publish vllm docs dist cards
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,15 @@ dist: $(BIN)/.cirgen-dev ## Build wheel and sdist in dist/ and check them as a p
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist
 	$(BIN)/twine check --strict dist/*
+
+cards: $(BIN)/.cirgen ## Make the published corpora anew, with all that is measured of them, in about half an hour on two cores
+	$(BIN)/cirgen run recipes/voxel-figures.yaml
+	$(BIN)/cirgen world corpus runs/voxel-figures --out cards/voxel-figures
+	$(BIN)/cirgen audit cards/voxel-figures --encoder cirgen:judge-encoder --out runs/audit/voxel-figures
+	$(BIN)/cirgen bench cards/voxel-figures --preset demo --output runs/bench/voxel-figures
+	$(BIN)/cirgen world corpus runs/voxel-figures --out cards/voxel-figures \
+		--audit runs/audit/voxel-figures/audit.json --bench runs/bench/voxel-figures/bench.json
+	$(BIN)/cirgen world cards cards
 
 CARDS ?= cards
 

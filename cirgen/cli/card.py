@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -74,16 +73,11 @@ def _measure(folder: Path, bench: Path | None, truth: bool) -> None:
 
 def _bench(run: Run, path: Path) -> dict[str, Any]:
     """Return a verdict, once it is sure that it is of this dataset."""
+    from cirgen.publish.measured import read_bench
     from cirgen_benchmark.data.corpus import Corpus
 
-    try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf8"))
-        corpora = set(record["corpora"].values())
-    except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
-        raise UserError(
-            f"{path} is no bench.json that can be read ({error!r}); give that of `cirgen bench`."
-        ) from error
-    if Corpus(run.dataset).fingerprint not in corpora:
+    record = read_bench(path)
+    if Corpus(run.dataset).fingerprint not in record["corpora"].values():
         raise UserError(
             f"{path} is of another dataset than {run.dataset}; bench this one: cirgen bench {run.dataset}."
         )

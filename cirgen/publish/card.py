@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from cirgen import __version__
 from cirgen.filters.base import ScoreNote
@@ -30,6 +31,7 @@ from cirgen.publish.tables import Tables
 from cirgen.resources import data_folder
 from cirgen.run_folder import Run
 
+TEMPLATE = "template.md"
 SAMPLES = 5
 LONGEST_NAME = 28  # characters of a name that a table shows whole
 SECTIONS = ("audit", "bench", "truth")
@@ -49,6 +51,8 @@ def card(
     mode: ImageMode,
     sections: Mapping[str, str] | None = None,
     pictures: Mapping[str, str] | None = None,
+    template: Path | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> str:
     """Return README.md of a dataset.
 
@@ -62,8 +66,10 @@ def card(
         sections: what was measured of these very rows: `audit`, `bench` and `truth` to their text, as far as there is
             any.
         pictures: image id to a small picture of it in the dataset, for the samples.
+        template: a card of its own, which extends the common one and says more.
+        more: what that template knows by name beside what follows.
     """
-    text = (data_folder("cards") / "template.md").read_text(encoding="utf8")
+    text = (template or data_folder("cards") / TEMPLATE).read_text(encoding="utf8")
     opening, opening_count = tables.openings(3, 1)[0]
     samples = card_samples(tables)
     return (
@@ -100,6 +106,7 @@ def card(
             distinct_share=tables.distinct_texts() / counts.accepted,
             text_license=hub_license(run.recipe.export.license),
             image_licenses={hub_license(name) or UNKNOWN: number for name, number in licenses.items()},
+            **(more or {}),
         )
     )
 
@@ -189,7 +196,11 @@ def size_category(rows: int) -> str:
 
 def _environment() -> Environment:
     environment = Environment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+        loader=FileSystemLoader(data_folder("cards")),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     environment.filters |= {
         "brief": brief,

@@ -30,12 +30,8 @@ def build_dataset(run: Run, root: Path, counts: Counts) -> None:
         tables = Tables(run, connection)
         licenses = tables.licenses()
         mode = image_mode(run, licenses)
-        written = [*_accepted(run, root, tables), *_images(run, root, tables, mode)]
-        if mode == "embed":
-            written += _preview(run, root, tables)
-        if run.recipe.export.rejected:
-            written += _rejected(run, root, tables)
-        shown = card_pictures(root, tables, _pictures(run, CARD_SIDE)) if mode == "embed" else {}
+        written = write_tables(run, root, tables, mode)
+        shown = card_pictures(root, tables, pictures_of(run, CARD_SIDE)) if mode == "embed" else {}
         texts = {
             "README.md": card(run, tables, counts, written, licenses, mode, sections(run, root), shown),
             "LICENSE": license_file(run.recipe.export.license, licenses, mode == "embed"),
@@ -45,6 +41,16 @@ def build_dataset(run: Run, root: Path, counts: Counts) -> None:
             (root / name).write_text(text, encoding="utf8")
         record = manifest(run, root, counts, written, tables.scores)
         (root / MANIFEST_NAME).write_text(record, encoding="utf8")
+
+
+def write_tables(run: Run, root: Path, tables: Tables, mode: ImageMode) -> list[Written]:
+    """Write every config that a run has."""
+    written = [*_accepted(run, root, tables), *_images(run, root, tables, mode)]
+    if mode == "embed":
+        written += _preview(run, root, tables)
+    if run.recipe.export.rejected:
+        written += _rejected(run, root, tables)
+    return written
 
 
 def image_mode(run: Run, licenses: Mapping[str, int]) -> ImageMode:
@@ -79,7 +85,7 @@ def _recipe_hash(run: Run) -> str:
 
 
 def _images(run: Run, root: Path, tables: Tables, mode: ImageMode) -> Iterator[Written]:
-    pictures = _pictures(run, run.recipe.export.max_side)
+    pictures = pictures_of(run, run.recipe.export.max_side)
     group_rows = IMAGE_GROUP_ROWS if mode == "embed" else GROUP_ROWS
     count = tables.image_count()
     with run.progress.step("Export images", count) as step:
@@ -96,11 +102,12 @@ def _preview(run: Run, root: Path, tables: Tables) -> Iterator[Written]:
     shown = tables.draw(run.recipe.export.preview, "split = 'train' AND reason = ''", "preview")
     sizes = tables.sizes(row[end] for row in shown for end in ("reference_id", "target_id"))
     side = min(PREVIEW_SIDE, run.recipe.export.max_side or PREVIEW_SIDE)
-    rows = preview_batches(shown, sizes, _pictures(run, side))
+    rows = preview_batches(shown, sizes, pictures_of(run, side))
     yield from write_split(root, "preview", "train", PREVIEW, rows, IMAGE_GROUP_ROWS)
 
 
-def _pictures(run: Run, max_side: int | None) -> Pictures:
+def pictures_of(run: Run, max_side: int | None) -> Pictures:
+    """Return what makes pictures of a run fit for publication, of this side at most."""
     return Pictures(
         RunImages(run.catalog, run.store.root / "ingest"), max_side, strip=run.recipe.export.strip_metadata
     )

@@ -65,6 +65,22 @@ def _record(run: Run, kind: str, root: Path) -> Mapping[str, Any] | None:
     return None
 
 
+def read_bench(path: Path) -> dict[str, Any]:
+    """Return what `cirgen bench` measured.
+
+    Raises:
+        UserError: the file is none of its.
+    """
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf8"))
+        dict(record["corpora"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise UserError(
+            f"{path} is no bench.json that can be read ({error!r}); give that of `cirgen bench`."
+        ) from error
+    return record
+
+
 def bench_section(record: Mapping[str, Any]) -> str:
     """Return the verdict of `cirgen bench` as Markdown."""
     rows = [(arm["arm"], _when(arm), _interval(arm["primary"])) for arm in record["arms"] if not arm.get("curve")][

@@ -11,12 +11,15 @@ import typer
 
 from cirgen.cli.options import JsonOption
 from cirgen.cli.printing import printer
+from cirgen.world.corpus_cli import cards, corpus
 from cirgen.world.filter_cli import filters, labels
 from cirgen.world.truth_words import MEANINGS
 from cirgen.world.vocabulary import Level
 
 app = typer.Typer(help="The embedded world of toy figures: a diagnostic with exact truth.", no_args_is_help=True)
 
+app.command()(corpus)
+app.command()(cards)
 app.command()(filters)
 app.command()(labels)
 
@@ -68,7 +71,7 @@ def oracle(
         rows = oracles([sample.figure for sample in samples], [sample.family for sample in samples])
     else:
         truth = read_truth(table)
-        rows = oracles(truth.figures, truth.families)
+        rows = oracles(truth.figures, truth.families, world=truth.world)
     if as_json:
         typer.echo(json.dumps(as_records(rows), indent=2))
     else:
@@ -94,11 +97,10 @@ def truth(
     as_json: JsonOption = False,
 ) -> None:
     """Measure how many triplets of a dataset are right; `TRUTH_HELP` is what the command line says."""
-    from cirgen.world.build import TABLE, shipped
     from cirgen.world.filter_gain import gain, sentence
     from cirgen.world.truth_report import as_records, judge_dataset, legend, slices, truth_tables
 
-    gallery, judged = judge_dataset(dataset, attributes or shipped() / TABLE)
+    gallery, judged = judge_dataset(dataset, attributes)
     found, gained = slices(gallery, judged, seed=seed), gain(judged, seed)
     if as_json:
         achieved = {"filtering": gained.record()} if gained else {}
