@@ -50,6 +50,32 @@ def transformers_serve(folder: Path) -> Iterator[int]:
             process.wait()
 
 
+VLLM_NAME = "toy"
+VLLM = ["--dtype", "float32", "--enforce-eager", "--max-model-len", "512", "--generation-config", "vllm"]
+
+
+@contextmanager
+def vllm_serve(folder: Path) -> Iterator[int]:
+    """Yield the port of a vLLM server that calls the embedded model `VLLM_NAME`; `folder` takes its log."""
+    port, log = free_port(), folder / "serve.log"
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", MODEL, *VLLM]
+    command += ["--served-model-name", VLLM_NAME, "--port", str(port)]
+    environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1"}
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [*command, "--served-model-name", VLLM_NAME, "--port", str(port)],
+            env=environment,
+            stdout=file,
+            stderr=file,
+        )
+        try:
+            wait_for(port, process, log)
+            yield port
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
 def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     """Wait until a server answers; where it ends before that, raise with the end of its log."""
     deadline = time.monotonic() + START_SECONDS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -109,6 +110,46 @@ def test_a_wheel_in_an_empty_environment_runs_the_demo(wheel: Path, tmp_path: Pa
     done = run_elsewhere(python, tmp_path, environment)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "dataset" / "README.md").is_file()
+    helped = cirgen_elsewhere(python, tmp_path, environment, "bench", "--help")
+    assert "Example: cirgen bench runs/demo/dataset --preset demo" in helped.stdout
+    script = subprocess.run([str(python.with_name("cirgen")), "--version"], capture_output=True, text=True, check=True)
+    assert script.stdout == f"cirgen {cirgen.__version__}\n"
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with wheel and sdist, the wheel built from the sdist, as `make dist` builds them."""
+    folder = tmp_path_factory.mktemp("dist")
+    told = [sys.executable, "-m", "build", "--outdir", str(folder), str(CHECKOUT)]
+    subprocess.run(told, check=True, capture_output=True)
+    return folder
+
+
+@pytest.mark.long
+def test_a_package_index_would_take_wheel_and_sdist(released: Path) -> None:
+    files = sorted(path.name for path in released.iterdir())
+    assert files == [f"cirgen-{cirgen.__version__}-py3-none-any.whl", f"cirgen-{cirgen.__version__}.tar.gz"]
+    told = [sys.executable, "-m", "twine", "check", "--strict", *map(str, released.iterdir())]
+    done = subprocess.run(told, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.long
+def test_the_sdist_holds_what_the_wheel_is_made_of(released: Path, wheel: Path) -> None:
+    (built,) = released.glob("*.whl")
+    assert set(zipfile.ZipFile(built).namelist()) == set(zipfile.ZipFile(wheel).namelist())
+    (source,) = released.glob("*.tar.gz")
+    with tarfile.open(source) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {
+        "tests/test_packaging.py",
+        "docs/index.md",
+        "mkdocs.yml",
+        "Makefile",
+        "constraints.txt",
+        "LICENSE",
+    } <= names
+    assert not any(name.startswith(("runs/", "audit/", ".venv", "build/", "dist/")) for name in names)
 
 
 @pytest.mark.long

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from cirgen.recipe_checks import check_recipe
 from cirgen.recipe_file import load_recipe, recipe_names
 from cirgen.run_folder import Run
 from cirgen.store import Store
-from serving import MODEL
+from serving import MODEL, VLLM_NAME, vllm_serve
 
 Tiny = Callable[[str], Path]
 
@@ -171,6 +172,23 @@ def test_the_recipe_of_a_server_runs_to_a_dataset(port: int, pictures: Path, tmp
     run = run_of(tmp_path / "run", "server", *overrides, f"filter={json.dumps(others)}")
     run_pipeline(run)
     assert is_told_of_every_text(run)
+
+
+@pytest.mark.server
+@pytest.mark.skipif(find_spec("vllm") is None, reason="no vLLM: pip install 'cirgen[vllm]'; without a GPU: make vllm")
+def test_the_recipe_of_a_server_runs_whole_on_vllm(pictures: Path, tmp_path: Path) -> None:
+    with vllm_serve(tmp_path) as port:
+        name = f"mllm.model={VLLM_NAME}"
+        run = run_of(tmp_path / "run", "server", *server_recipe(pictures, port), name)
+        try:
+            run_pipeline(run)
+        except NothingAcceptedError:  # it knows figures alone, and these are none
+            pass
+        else:
+            assert is_told_of_every_text(run)
+    verdicts = pq.read_table(run.verdicts).to_pylist()
+    assert any("judge.yes" in dict(row["scores"]) for row in verdicts)
+    assert not [row["reason"] for row in verdicts if row["reason"].endswith("engine_error")]
 
 
 @pytest.mark.long

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 
@@ -18,7 +15,7 @@ from cirgen.backends.transformers import TransformersBackend
 from cirgen.model_settings import Model, Server
 from cirgen.prompts import load_prompt
 from cirgen.resources import local_path
-from serving import MODEL, free_port, wait_for
+from serving import VLLM_NAME, vllm_serve
 
 pytestmark = [
     pytest.mark.server,
@@ -28,8 +25,6 @@ pytestmark = [
     ),
 ]
 
-NAME = "toy"
-OPTIONS = ["--dtype", "float32", "--enforce-eager", "--max-model-len", "512", "--generation-config", "vllm"]
 PATHS = [str(path) for path in sorted(local_path("cirgen:images").glob("*.png"))[:9]]
 CAPTION = load_prompt("caption-brief").render(words=10, category=None)
 JUDGE = load_prompt("judge-change").render(text="make the hat red")
@@ -51,20 +46,9 @@ def here() -> TransformersBackend:
 
 @pytest.fixture(scope="module")
 def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerBackend]:
-    port, log = free_port(), tmp_path_factory.mktemp("vllm") / "serve.log"
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", MODEL, *OPTIONS]
-    environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1"}
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [*command, "--served-model-name", NAME, "--port", str(port)], env=environment, stdout=file, stderr=file
-        )
-        try:
-            wait_for(port, process, log)
-            server = Server(base_url=f"http://localhost:{port}/v1", concurrency=4)
-            yield ServerBackend(Model(model=NAME, backend="openai", server=server))
-        finally:
-            process.terminate()
-            process.wait(60)
+    with vllm_serve(tmp_path_factory.mktemp("vllm")) as port:
+        server = Server(base_url=f"http://localhost:{port}/v1", concurrency=4)
+        yield ServerBackend(Model(model=VLLM_NAME, backend="openai", server=server))
 
 
 def test_greedy_texts_are_those_of_the_model_here(there: ServerBackend, here: TransformersBackend) -> None:
