@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from benchmark_copies import cirr_copy, fashioniq_copy
 from made_benchmarks import CATEGORIES, write_json
 from tiny_models import tiny_images
 
 import cirgen
+from benchmark_copies import cirr_copy, fashioniq_copy
 from cirgen.errors import UserError
 from cirgen_benchmark.data.human import cirr_triplets, fashioniq_triplets, joined_captions
 

@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from benchmark_copies import fashioniq_copy
 from tiny_models import tiny_images
 from toy_training import ToyImages
 
+from benchmark_copies import fashioniq_copy
 from cirgen.errors import UserError
 from cirgen.sources.fashioniq import FashionIQ, FashionIQSettings
 from cirgen_benchmark.data.corpus import Corpus

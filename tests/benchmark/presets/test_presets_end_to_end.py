@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 import pytest
-from benchmark_copies import CIRR_TRIPLETS, cirr_copy, fashioniq_copy
 from tiny_models import tiny_checkpoint
 
+from benchmark_copies import CIRR_TRIPLETS, cirr_copy, fashioniq_copy
 from cirgen.errors import UserError
 from cirgen.stages.export import export
 from cirgen_benchmark.verdict.bench import PRESETS, bench, load_preset

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from bench_runs import tiny_preset, world_corpus
-from benchmark_copies import fashioniq_copy
 from tiny_models import tiny_images
 
+from benchmark_copies import fashioniq_copy
 from cirgen.errors import UserError
 from cirgen_benchmark.data.corpus import Corpus
 from cirgen_benchmark.triplets import Triplet

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from bench_runs import tiny_preset
-from benchmark_copies import fashioniq_copy
 from made_benchmarks import write_json
 from tiny_models import tiny_images
 
+from benchmark_copies import fashioniq_copy
 from cirgen.errors import UserError
 from cirgen.progress import Silent
 from cirgen_benchmark.data.corpus import Corpus
