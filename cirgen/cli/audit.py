@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cirgen.cli.options import JsonOption
+from cirgen.cli.options import OUTPUT, JsonOption
 from cirgen.cli.session import told_how_to_go_on
 from cirgen.errors import UserError
 
@@ -56,7 +56,7 @@ def audit(
         Literal["joined", "each"], typer.Option(help="FashionIQ's two captions: one text, or a row each.")
     ] = "joined",
     out: Annotated[
-        Path | None, typer.Option(help="Folder for audit.json and audit.html; audit/NAME by default.")
+        Path | None, typer.Option(*OUTPUT, help="Folder for audit.json and audit.html; audit/NAME by default.")
     ] = None,
     card: Annotated[bool, typer.Option("--card", help="Put a section into the card of the run's dataset.")] = False,
     as_json: JsonOption = False,

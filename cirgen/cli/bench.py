@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cirgen.cli.options import JsonOption
+from cirgen.cli.options import OUTPUT, JsonOption
 from cirgen.cli.session import told_how_to_go_on
 
 
@@ -21,7 +21,7 @@ def bench(
     images: Annotated[
         Path | None, typer.Option(help="Folder of the corpus's original images, where it goes without them.")
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="Folder; runs/bench/CORPUS-PRESET by default.")] = None,
+    output: Annotated[Path | None, typer.Option(*OUTPUT, help="Folder; runs/bench/CORPUS-PRESET by default.")] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY.PATH=VALUE", help="Override a field of the preset; may be given again."),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cirgen.cli.options import OUTPUT
 from cirgen.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ def card(
     truth: Annotated[
         bool, typer.Option("--truth", help="Count what is right and put it into the card; toy figures alone.")
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="The page; card.html in the run, or here, by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(*OUTPUT, help="The page; card.html in the run, or here, by default.")
+    ] = None,
 ) -> None:
     """Write the dataset card as one HTML file, pictures inside, after the clients have read its front matter.
 

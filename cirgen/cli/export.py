@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cirgen.cli.options import JsonOption
+from cirgen.cli.options import OUTPUT, JsonOption
 from cirgen.cli.session import told_how_to_go_on
 from cirgen.errors import UserError
 
@@ -22,7 +22,7 @@ def export(
         Literal["hf", "webdataset", "cirr", "fashioniq", "folder"],
         typer.Option("--format", help="hf: the dataset folder as `datasets` loads it."),
     ],
-    out: Annotated[Path | None, typer.Option(help="Folder to write; exports/NAME-FORMAT by default.")] = None,
+    out: Annotated[Path | None, typer.Option(*OUTPUT, help="Folder to write; exports/NAME-FORMAT by default.")] = None,
     split: Annotated[list[str] | None, typer.Option(help="This split alone; may be given again. Not for hf.")] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of the pictures, where the corpus goes without.")] = None,
     as_json: JsonOption = False,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cirgen.cli.options import JsonOption
+from cirgen.cli.options import OUTPUT, JsonOption
 from cirgen.errors import UserError
 
 SHOWN = 3
@@ -17,7 +17,7 @@ SHOWN = 3
 
 def fingerprint(
     place: Annotated[Path, typer.Argument(help="Folder of pictures, searched through, or the folder of a run.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="List to write, a .parquet file.")],
+    output: Annotated[Path, typer.Option(*OUTPUT, help="List to write, a .parquet file.")],
     name: Annotated[str, typer.Option(help="What the pictures are, e.g. 'CIRR test1'; by default the folder.")] = "",
     names: Annotated[bool, typer.Option("--names", help="Also list the names of the files.")] = False,
     as_json: JsonOption = False,

@@ -11,6 +11,8 @@ import typer
 
 from cirgen.plugins import loaded
 
+OUTPUT = ("--output", "--out", "-o")
+"""How every command calls what it writes to."""
 RecipeArgument = Annotated[str, typer.Argument(help="Recipe file, or the name of a shipped one (cirgen recipes ls).")]
 RunArgument = Annotated[Path, typer.Argument(help="Run folder, e.g. runs/demo.")]
 SetOption = Annotated[

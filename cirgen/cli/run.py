@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cirgen.cli.options import (
+    OUTPUT,
     FlushRowsOption,
     FlushSecondsOption,
     JsonOption,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 def run(
     recipe: RecipeArgument,
-    output: Annotated[Path | None, typer.Option(help="Run folder; runs/NAME by default.")] = None,
+    output: Annotated[Path | None, typer.Option(*OUTPUT, help="Run folder; runs/NAME by default.")] = None,
     settings: SetOption = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Take the first N images of the source.")] = None,
     executor: Annotated[

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from cirgen.cli.options import JsonOption
+from cirgen.cli.options import OUTPUT, JsonOption
 from cirgen.cli.printing import printer
 from cirgen.world.corpus_cli import cards, corpus
 from cirgen.world.filter_cli import filters, labels
@@ -30,7 +30,7 @@ PurposeOption = Annotated[str, typer.Option(help="corpus, development or evaluat
 
 @app.command()
 def render(
-    out: Annotated[Path, typer.Option(help="Folder for images/ and truth/.")],
+    out: Annotated[Path, typer.Option(*OUTPUT, help="Folder for images/ and truth/.")],
     level: LevelOption = "medium",
     seed: SeedOption = 0,
     images: Annotated[int, typer.Option(min=1, max=3000, help="How many images.")] = 1500,
@@ -119,7 +119,7 @@ StartOption = Annotated[
 ]
 RateOption = Annotated[float | None, typer.Option(help="Peak learning rate; less when going on from a model.")]
 StepsOption = Annotated[int | None, typer.Option(min=1, help="Steps of training; the shipped model's by default.")]
-OutOption = Annotated[Path, typer.Option(help="Model folder; checkpoints lie beside it in FOLDER.work.")]
+OutOption = Annotated[Path, typer.Option(*OUTPUT, help="Model folder; checkpoints lie beside it in FOLDER.work.")]
 ThreadsOption = Annotated[int, typer.Option(min=1, help="CPU threads.")]
 
 

@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from cirgen.cli.options import JsonOption
+from cirgen.cli.options import OUTPUT, JsonOption
 
 
 def corpus(
     run: Annotated[Path, typer.Argument(help="Finished run of recipes/voxel-figures.yaml.")],
-    out: Annotated[Path, typer.Option(help="Folder of the corpus, replaced as a whole.")],
+    out: Annotated[Path, typer.Option(*OUTPUT, help="Folder of the corpus, replaced as a whole.")],
     audit: Annotated[
         Path | None, typer.Option(help="audit.json of a `cirgen audit` of this corpus, for its card.")
     ] = None,

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from cirgen.cli.options import JsonOption
+from cirgen.cli.options import OUTPUT, JsonOption
 from cirgen.cli.printing import printer
 
 RunArgument = Annotated[Path, typer.Argument(help="Folder of a finished run of the embedded world.")]
@@ -85,7 +85,7 @@ def _folder(given: Path | None) -> Iterator[Path]:
 
 def labels(
     run: RunArgument,
-    out: Annotated[Path, typer.Option(help="Parquet file to write.")],
+    out: Annotated[Path, typer.Option(*OUTPUT, help="Parquet file to write.")],
     attributes: AttributesOption = None,
     measure: Annotated[
         str, typer.Option(help="What counts as good: " + "good, correct, exhaustive, unique or composed.")
