@@ -44,15 +44,16 @@ MAX_TOKENS = 96
 
 
 class Answerer:
-    """Asks a model questions about images, greedily, in batches."""
+    """Asks a model questions about images in batches: greedily, or at a temperature above 0."""
 
-    def __init__(self, model: str, batch: int = 24) -> None:
+    def __init__(self, model: str, batch: int = 24, temperature: float = 0) -> None:
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
         loaders: tuple[Any, Any] = (AutoModelForImageTextToText, AutoProcessor)
         self.model = loaders[0].from_pretrained(model, dtype=torch.float32).eval()
         self.processor = loaders[1].from_pretrained(model)
         self.batch = batch
+        self.sampling = {"do_sample": True, "temperature": temperature} if temperature else {"do_sample": False}
 
     def answers(self, rows: Sequence[tuple[Sequence[Image.Image], str]]) -> list[str]:
         """Return the answer to every (images, question); questions of a batch may differ in length, not in images."""
@@ -70,7 +71,7 @@ class Answerer:
         pictures = [image for images, _ in rows for image in images] or None
         inputs = self.processor(text=texts, images=pictures, padding=True, return_tensors="pt")
         with torch.inference_mode():
-            output = self.model.generate(**inputs, max_new_tokens=MAX_TOKENS, do_sample=False)
+            output = self.model.generate(**inputs, max_new_tokens=MAX_TOKENS, **self.sampling)
         new = output[:, inputs["input_ids"].shape[1] :]
         return [text.strip() for text in self.processor.batch_decode(new, skip_special_tokens=True)]
 

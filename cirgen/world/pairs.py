@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from cirgen.world.edits import edits
-from cirgen.world.figure import Figure
 
 MOST_EDITS = 3
 
@@ -20,8 +19,17 @@ class Pair(NamedTuple):
     edits: int
 
 
-def draw_pairs(figures: Sequence[Figure], families: Sequence[int], each: int, seed: int) -> list[Pair]:
-    """Return `each` pairs of one edit, of two and so on to `MOST_EDITS`, in turn, from all families."""
+def draw_pairs(
+    figures: Sequence[Any],
+    families: Sequence[int],
+    each: int,
+    seed: int,
+    edits: Callable[[Any, Any], Sequence[object]] = edits,
+) -> list[Pair]:
+    """Return `each` pairs of one edit, of two and so on to `MOST_EDITS`, in turn, from all families.
+
+    `edits` are those of the world that `figures` are of.
+    """
     rng = random.Random(f"pairs {seed}")
     members: dict[int, list[int]] = {}
     for index, family in enumerate(families):

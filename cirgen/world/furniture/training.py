@@ -34,6 +34,7 @@ from cirgen.world.training.attention import use_fast_attention
 from cirgen.world.training.loop import Budget, Loop, pixel_batch
 from cirgen.world.training.mllm import Lessons, School, Settings
 from cirgen.world.training.pool import Pool
+from cirgen.world.training.precision import autocast
 from cirgen.world.training.probes import AS_BEFORE, FALSE, TRUE, UNSAID, Probe
 from cirgen.world.training.tasks import EXAMPLES_SHARE, INTENT_SHARE, MAX_EXAMPLES, Lesson, ask
 from cirgen.world.training.tokenizer import clip_tokenizer
@@ -41,7 +42,7 @@ from cirgen.world.training.tokenizer import clip_tokenizer
 CLASSES: tuple[tuple[str, ...], ...] = tuple((HIDDEN, *values(name)) for name in ATTRIBUTES)
 """Values of every attribute, `HIDDEN` first, in the order of `Item`'s fields."""
 BRIEF_WORDS = (4, 14)
-CHANGES, COMPARISONS = 3, 4
+CHANGES, COMPARISONS = 3, 2
 """Texts asked for one pair, and texts compared with its change, every other one faulty."""
 MISTAKEN_SHARE = 0.25
 """Share of comparisons whose observed change is itself mistaken, as a model's is: the images decide then."""
@@ -52,8 +53,8 @@ NEAR_SHARES = {"near": (0.8, 0.2, 0.0), "all": (0.4, 0.4, 0.2)}
 _TRIES = 12
 
 MLLM = Settings(
-    width=128, layers=(4, 4), vision_steps=200, vision_batch=64, compare_steps=150, compare_batch=48, near_steps=150,
-    steps=350, batch=12,
+    width=128, layers=(4, 4), vision_steps=200, vision_batch=64, compare_steps=100, compare_batch=48, near_steps=120,
+    steps=600, batch=12,
 )  # fmt: skip
 """Half the width of the figures' model: there is less to see and to say."""
 ENCODERS = {"filter-encoder": 11, "judge-encoder": 12}
@@ -235,6 +236,8 @@ class FurnitureLessons(Lessons):
         """Return the questions about a pair."""
         reference, target = (self.pool.items[index // self.pool.poses] for index in indices)
         lessons = [change_images(reference, target, rng) for _ in range(CHANGES)]
+        if self.part == "near":  # seeing a change comes first; whether a text tells it is learnt with all the rest
+            return lessons
         lessons += [compare_changes(reference, target, rng, right=turn % 2 == 0) for turn in range(COMPARISONS)]
         if rng.random() < 0.5:
             lessons.append(split_claims(reference, target, rng))
@@ -337,7 +340,7 @@ def train_encoder(
         indices, captions = draw(rng)
         tokens = tokenizer(captions, padding=True, truncation=True, return_tensors="pt")
         codes = torch.from_numpy(shown.codes[indices]).long()
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             value: torch.Tensor = trainee(
                 pixel_batch(shown.pixels, indices, rng), codes, tokens["input_ids"], tokens["attention_mask"]
             )

@@ -21,6 +21,7 @@ from cirgen.world.training.attention import use_fast_attention
 from cirgen.world.training.classifiers import VALUES, Classifiers
 from cirgen.world.training.loop import Budget, Loop, pixel_batch
 from cirgen.world.training.pool import SIBLINGS, Pool, load_pool
+from cirgen.world.training.precision import autocast
 from cirgen.world.training.tokenizer import clip_tokenizer, tokenizer_texts
 from cirgen.world.vocabulary import Level
 
@@ -91,7 +92,7 @@ def contrastive_loss(
             texts = [caption(pool.figures[i], rng) for i in indices]
         tokens = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
         codes = torch.from_numpy(pool.codes[indices]).long()
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             value: torch.Tensor = trainee(
                 pixel_batch(pool.pixels, indices, rng), codes, tokens["input_ids"], tokens["attention_mask"]
             )

@@ -14,7 +14,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from cirgen.world.training.muon import Float32Muon
 from cirgen.world.training.pool import Pixels
+from cirgen.world.training.precision import has_bfloat16
 
 WARMUP = 100
 """Steps of linear warm-up."""
@@ -138,7 +140,11 @@ def optimisers(module: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
     for name, parameter in module.named_parameters():
         (matrices if parameter.ndim == 2 and ".layers." in name else others).append(parameter)
     adam = torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.98), weight_decay=0.02)
-    muon = torch.optim.Muon(matrices, lr=rate, weight_decay=0.02, adjust_lr_fn="match_rms_adamw")
+    muon: torch.optim.Optimizer = (
+        torch.optim.Muon(matrices, lr=rate, weight_decay=0.02, adjust_lr_fn="match_rms_adamw")
+        if has_bfloat16()
+        else Float32Muon(matrices, lr=rate, weight_decay=0.02)
+    )
     for optimiser in (adam, muon):
         for group in optimiser.param_groups:
             group["peak"] = rate

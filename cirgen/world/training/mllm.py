@@ -31,6 +31,7 @@ from cirgen.world.training.classifiers import VALUES, Classifiers
 from cirgen.world.training.loop import Budget, Loop, pixel_batch
 from cirgen.world.training.packing import Packed, Packer
 from cirgen.world.training.pool import Pool, load_pool
+from cirgen.world.training.precision import autocast
 from cirgen.world.training.probes import CLASSES as PROBE_CLASSES
 from cirgen.world.training.probes import Kind as ProbeKind
 from cirgen.world.training.tasks import Lesson, pair_lessons, pick_lessons
@@ -252,7 +253,7 @@ def vision_loss(trainee: Trainee, pool: Pool, size: int) -> Loss:
 
     def loss(rng: random.Random) -> torch.Tensor:
         indices = [rng.randrange(len(pool.figures)) for _ in range(size)]
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             features = trainee.features(pixel_batch(pool.pixels, indices, rng))
             return trainee.classifiers(features, torch.from_numpy(pool.codes[indices]).long())  # type: ignore[no-any-return]
 
@@ -267,7 +268,7 @@ def comparing_loss(trainee: Trainee, lessons: Lessons, size: int) -> Loss:
         indices = [index for _ in range(size) for index in lessons.images(pick=False, rng=rng)]
         packed = lessons.packer.pack(2, [[]] * size)
         codes = torch.from_numpy(pool.codes[indices]).long()
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             return trainee.middle_loss(pixel_batch(pool.pixels, indices, rng), codes, packed)
 
     return loss
@@ -283,7 +284,7 @@ def joint_loss(trainee: Trainee, lessons: Lessons) -> Loss:
             return compare(rng)
         indices, packed = lessons.batch(rng)
         codes = torch.from_numpy(pool.codes[indices]).long()
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             return trainee.loss(pixel_batch(pool.pixels, indices, rng), codes, packed)
 
     return loss
