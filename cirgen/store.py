@@ -11,7 +11,7 @@ from __future__ import annotations
 import shutil
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -132,18 +132,27 @@ class Store:
         source = f"(SELECT r.* FROM {rows} AS r SEMI JOIN {among} AS wanted USING (key))" if among else rows
         return f"({_CURRENT.format(source=source)})"
 
-    def missing(self, plan: Path, stage: str, retry: Iterable[str] = ()) -> Iterator[pa.RecordBatch]:
+    def missing(
+        self, plan: Path, stage: str, retry: Iterable[str] = (), near: Sequence[str] = ()
+    ) -> Iterator[pa.RecordBatch]:
         """Yield the planned rows that have to run, in key order, each with its `attempt` to commit and `last_status`.
 
         A key runs when it has no row, or when its current row's status is `oom`, `engine_error` or in `retry`.
+
+        Args:
+            plan: Parquet file with a `key` column.
+            stage: whose rows are there already.
+            retry: more statuses that run again.
+            near: columns of the plan; rows that are alike in them come one after another.
         """
+        order = ", ".join([*(f"(min(p)).{name}" for name in near), "p.key"])
         with self.connect() as connection:
             pending = self._pending(connection, plan, stage, retry)
             relation = stream(
                 connection,
                 "SELECT min(p) AS p, any_value(w.attempt) AS attempt, any_value(w.last_status) AS last_status "
                 f"FROM read_parquet({quoted(str(plan))}) AS p JOIN {pending} AS w USING (key) "
-                "GROUP BY p.key ORDER BY p.key",
+                f"GROUP BY p.key ORDER BY {order}",
             )
             for batch in relation:
                 planned = batch.column("p")

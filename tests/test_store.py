@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cirgen.errors import UserError
+from cirgen.keys import digest
 from cirgen.schemas import STATUSES
 from cirgen.shards import distinct, write_batches, write_rows
 from cirgen.store import Store
@@ -189,6 +190,15 @@ def test_a_key_that_several_rows_plan_is_run_as_the_same_one_of_them_each_time(t
     planned = [[row for batch in store.missing(plan, "score-x") for row in batch.to_pylist()] for _ in range(3)]
     assert planned[0] == planned[1] == planned[2]
     assert len(planned[0]) == 50
+
+
+def test_what_is_about_one_image_can_come_together(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    plan = tmp_path / "plan.parquet"
+    write_rows(plan, [{"key": digest(n), "image_id": str(n % 7)} for n in range(50)], PLAN)
+    rows = [row for batch in store.missing(plan, "score-x", near=["image_id"]) for row in batch.to_pylist()]
+    assert [row["image_id"] for row in rows] == sorted(str(n % 7) for n in range(50))
+    assert rows == sorted(rows, key=lambda row: (row["image_id"], row["key"]))
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"notes"], ids=["emptied", "cut", "foreign"])

@@ -8,7 +8,8 @@ well: what else the machine does disturbs them less.
 
 `--family` takes random weights of a real architecture (`random_models.py`) instead of a model folder. They never end
 an answer by themselves, so all answers have `--new-tokens`; with `--ends-each N` every N-th token of the vocabulary
-ends one, and lengths differ as they do in life. With `--mixed` the pictures differ in size.
+ends one, and lengths differ as they do in life. With `--mixed` the pictures differ in size. With `--prompts N` every
+picture is asked about N times, which cirgen reads once.
 
 Run: python benchmark/perf/caption_speed.py [--images 128] [--rounds 3]
      python benchmark/perf/caption_speed.py --family llava --shape small --images 32 --ends-each 24
@@ -67,16 +68,18 @@ class Way(NamedTuple):
     """Answers requests and returns how many tokens the answers have."""
 
 
-def asked(images: int, mixed: bool, new_tokens: int) -> list[Request]:
-    """Return a question for each picture; the shipped ones are taken several times where they are too few."""
-    prompt = load_prompt("caption-brief").render(words=10)
+def asked(images: int, mixed: bool, new_tokens: int, prompts: int) -> list[Request]:
+    """Return questions about each picture; the shipped ones are taken several times where they are too few."""
+    questions = [load_prompt("caption-brief").render(words=10 + more) for more in range(prompts)]
     files = sorted(local_path("cirgen:images").glob("*.png"))
     names = []
     for place in range(images):
         width, height = SIDES[place % len(SIDES)]
         names.append(f"{files[place % len(files)]}{f'@{width}x{height}' if mixed else ''}")
     return [
-        Request(digest(place, name), 0, prompt, (name,), 0.0, 1.0, 0, new_tokens) for place, name in enumerate(names)
+        Request(digest(place, name, question), 0, question, (name,), 0.0, 1.0, 0, new_tokens)
+        for place, name in enumerate(names)
+        for question in questions
     ]
 
 
@@ -235,6 +238,7 @@ def main(
     new_tokens: Annotated[int, typer.Option(help="Of the longest answer.")] = 48,
     ends_each: Annotated[int, typer.Option(help="Every so manieth token ends an answer; 0 for none.")] = 0,
     mixed: Annotated[bool, typer.Option("--mixed", help="Pictures of several sizes.")] = False,
+    prompts: Annotated[int, typer.Option(min=1, help="Questions about each picture.")] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     dtype: Annotated[str, typer.Option(help="float32, bfloat16 or auto.")] = "auto",
     without_single: Annotated[bool, typer.Option("--without-single", help="Leave out one at a time.")] = False,
@@ -254,11 +258,9 @@ def main(
             from cirgen.backends.vllm import VllmBackend
 
             ways.append(by_backend("vllm", VllmBackend(settings.model_copy(update={"backend": "vllm"})), {}))
-        requests = asked(images, mixed, new_tokens)
-        threads = torch.get_num_threads()
-        print(
-            f"{images} images, {threads} threads, {loaded.identity.dtype}, {family or model} {shape if family else ''}"
-        )
+        requests = asked(images, mixed, new_tokens, prompts)
+        threads, weighed = torch.get_num_threads(), f"{family} {shape}" if family else model
+        print(f"{images} images, {prompts} texts each, {threads} threads, {loaded.identity.dtype}, {weighed}")
         _turns(ways, requests, rounds, loaded, counts, batch_size)
 
 
@@ -278,7 +280,7 @@ def _turns(
         for way in ways:
             taken[way.name].append(taken_by(way, requests, loaded.device))
         rates = ", ".join(f"{name} {len(requests) / times[-1].seconds:.3g}" for name, times in taken.items())
-        print(f"round {turn}, images/s: {rates}", flush=True)
+        print(f"round {turn}, texts/s: {rates}", flush=True)
     tokens = {name: times[-1].tokens for name, times in taken.items()}
     print(f"tokens written: {', '.join(f'{name} {count:,}' for name, count in tokens.items())}")
     print(f"cirgen: {in_words(told(counts))}")

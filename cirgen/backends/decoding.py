@@ -15,8 +15,9 @@ from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopKLogit
 
 from cirgen.backends.base import Request
 from cirgen.backends.cache import rearrange, roomy_cache
+from cirgen.backends.heads import Shared, image_token, shareable, shared
 from cirgen.backends.loaded_model import LoadedModel, Tensors
-from cirgen.backends.rows import Row, collate
+from cirgen.backends.rows import Row, collate, padded
 from cirgen.backends.sampling import SeededGumbel, add_noise
 from cirgen.backends.speed import Speed, operations
 from cirgen.keys import digest
@@ -108,6 +109,8 @@ class JoinedDecoder:
         self._loaded = loaded
         self._speed = speed
         self._stops = frozenset(loaded.stop_tokens)
+        config = loaded.model.config
+        self._image_token = image_token(config) if shareable(config) else None
         self._state: _State | None = None
 
     @property
@@ -123,7 +126,8 @@ class JoinedDecoder:
     def admit(self, rows: Sequence[Row]) -> None:
         """Read the prompts of rows and answer them from now on."""
         with torch.inference_mode(), self._speed.working():
-            admitted = self._read(rows)
+            alike = shared(rows, self._image_token) if self._image_token is not None else None
+            admitted = self._read(rows) if alike is None else self._read_shared(alike)
             self._state = admitted if self._state is None else _joined(self._state, admitted)
 
     def step(self) -> list[Answer]:
@@ -169,6 +173,22 @@ class JoinedDecoder:
         self._speed.read([row.length for row in rows], mask.shape[1], len(rows[0].request.image_ids))
         return _State(seats, cache, mask, self._chosen(seats, output.logits), self._deltas(len(rows)))
 
+    def _read_shared(self, alike: Shared) -> _State:
+        """Run the model over what prompts have in common, then over the rest of each."""
+        heads = self._read(alike.heads)
+        index = torch.tensor(alike.head_of, device=heads.mask.device)
+        rearrange(heads.cache, index, 0, None)
+        deltas = None if heads.deltas is None else heads.deltas[index]
+        tails = [alike.tail(place) for place in range(len(alike.rows))]
+        rest = self._loaded.on_device(padded(tails, self._loaded.pad_token))
+        mask = torch.cat([heads.mask[index], rest["attention_mask"]], dim=1)
+        logits = self._logits(rest["input_ids"], mask, heads.cache, deltas)
+        seats = [_Seat(row, digest(row.request.key, row.request.attempt)) for row in alike.rows]
+        images = len(alike.rows[0].request.image_ids) * (len(alike.rows) - len(alike.heads))
+        self._speed.read_on([tail.shape[1] for tail in tails], rest["input_ids"].shape[1], images)
+        state = _State(seats, heads.cache, mask, self._chosen(seats, logits), deltas)
+        return _joined(state, self._read(alike.single)) if alike.single else state
+
     def _positions(self, inputs: Tensors) -> dict[str, torch.Tensor]:
         places = (inputs["attention_mask"].cumsum(dim=1) - 1).clamp(min=0)
         if self._deltas_of_model is None:
@@ -190,18 +210,23 @@ class JoinedDecoder:
 
     def _add_token(self, state: _State) -> None:
         state.mask = torch.nn.functional.pad(state.mask, (0, 1), value=1)
-        places = state.mask.sum(dim=1, keepdim=True) - 1
-        positions = places if state.deltas is None else (places + state.deltas)[None].expand(3, -1, -1)
-        output = self._loaded.model(
-            input_ids=state.latest,
-            attention_mask=state.mask,
+        logits = self._logits(state.latest, state.mask, state.cache, state.deltas)
+        self._speed.wrote(len(state.seats))
+        state.latest = self._chosen(state.seats, logits)
+
+    def _logits(self, ids: torch.Tensor, mask: torch.Tensor, cache: Any, deltas: torch.Tensor | None) -> torch.Tensor:
+        """Read the last tokens [B, n] of rows [B, length] without images; return the logits [B, 1, vocabulary]."""
+        places = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+        positions = places if deltas is None else (places + deltas)[None].expand(3, -1, -1)
+        logits: torch.Tensor = self._loaded.model(
+            input_ids=ids,
+            attention_mask=mask,
             position_ids=positions,
-            past_key_values=state.cache,
+            past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
-        )
-        self._speed.wrote(len(state.seats))
-        state.latest = self._chosen(state.seats, output.logits)
+        ).logits
+        return logits
 
     def _chosen(self, seats: Sequence[_Seat], logits: torch.Tensor) -> torch.Tensor:
         """Choose the next token of every row from logits [B, 1, vocabulary], and return them [B, 1]."""

@@ -54,6 +54,16 @@ def collate(rows: Sequence[Row], pad: int) -> Tensors:
     return {name: _joined([inputs[name] for inputs in padded]) for name in padded[0]}
 
 
+def padded(ids: Sequence[torch.Tensor], pad: int) -> Tensors:
+    """Return rows of tokens [1, n], each of its own n, as one batch padded on the left, with its mask."""
+    longest = max(one.shape[1] for one in ids)
+    masks = [_left(torch.ones_like(one), longest - one.shape[1], 0) for one in ids]
+    return {
+        "input_ids": torch.cat([_left(one, longest - one.shape[1], pad) for one in ids]),
+        "attention_mask": torch.cat(masks),
+    }
+
+
 def _padded(inputs: Tensors, length: int, pad: int) -> Tensors:
     shape = inputs["input_ids"].shape
     return {

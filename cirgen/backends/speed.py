@@ -20,7 +20,8 @@ class Speed:
     images: int = 0
     """Read by the model, once for every request that shows them."""
     prompt_tokens: int = 0
-    """Those of images included, those of padding not."""
+    """Read, those of images included, those of padding not; what several prompts begin with counts as often as it is
+    read."""
     output_tokens: int = 0
     """Those that end an answer included."""
     prompt_slots: int = 0
@@ -48,6 +49,13 @@ class Speed:
         self.prompt_tokens += sum(lengths)
         self.prompt_slots += longest * len(lengths)
         self.operations += sum(lengths) * self.operations_per_token.get(images, 0.0)
+
+    def read_on(self, lengths: Sequence[int], longest: int, images: int) -> None:
+        """Count the rest of prompts whose beginning was read for several at once, and images that this saved."""
+        self.images += images
+        self.prompt_tokens += sum(lengths)
+        self.prompt_slots += longest * len(lengths)
+        self.operations += sum(lengths) * self.operations_per_token.get(-1, 0.0)
 
     def wrote(self, slots: int) -> None:
         """Count the places at which a step wrote tokens."""

@@ -99,8 +99,21 @@ class Supply:
             self._coming.append(row)
             self._bytes += row.size
         if not self._sorted:
-            self._sorted.extend(sorted(self._coming, key=_order))
+            self._sorted.extend(_together(self._coming))
             self._coming = []
+
+
+def _together(rows: Sequence[Row]) -> list[Row]:
+    """Return rows longest first, those of one policy about the same images one after another."""
+    longest: dict[Any, int] = {}
+    for row in rows:
+        about = _about(row)
+        longest[about] = max(longest.get(about, 0), row.length)
+    return sorted(rows, key=lambda row: (row.policy, -longest[_about(row)], row.request.image_ids, _order(row)))
+
+
+def _about(row: Row) -> Any:
+    return (row.policy, row.request.image_ids or row.length)
 
 
 def _order(row: Row) -> tuple[Any, ...]:

@@ -78,7 +78,9 @@ class RunAsker:
                 }
 
         write_rows(plan, rows(), PLAN)
-        generation = Generation(self._run, STAGE, plan, self._sampling, lambda row: tuple(row["image_ids"]))
+        generation = Generation(
+            self._run, STAGE, plan, self._sampling, lambda row: tuple(row["image_ids"]), ["image_ids"]
+        )
         generation.run([(prompt, self._backend) for prompt in prompts.values()], self._images, label)
 
     def choose(self, questions: Sequence[Question], options: Sequence[str]) -> list[Belief]:

@@ -21,7 +21,7 @@ def caption(run: Run, backend: Backend, images: ImageReader) -> None:
     prompts = [run.prompt(reference) for reference in run.recipe.caption.prompts]
     write_rows(run.caption_plan, _plan(run, backend, prompts), CAPTION_PLAN)
     generation = Generation(
-        run, "caption", run.caption_plan, run.recipe.caption.sampling, lambda row: (row["image_id"],)
+        run, "caption", run.caption_plan, run.recipe.caption.sampling, lambda row: (row["image_id"],), ["image_id"]
     )
     generation.run([(prompt, backend) for prompt in prompts], images, "Caption images")
 

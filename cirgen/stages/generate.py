@@ -28,14 +28,19 @@ class Generation:
         plan: Parquet with `key`, `prompt`, `rendered` and what `image_ids` reads.
         sampling: the requested policy.
         image_ids: which images a planned row shows to the model.
+        about: columns of the plan that say so: rows about the same images are asked one after another, since a model
+            may then read these but once.
     """
 
-    def __init__(self, run: Run, stage: str, plan: Path, sampling: Sampling, image_ids: ImageIds) -> None:
+    def __init__(
+        self, run: Run, stage: str, plan: Path, sampling: Sampling, image_ids: ImageIds, about: Sequence[str]
+    ) -> None:
         self._run = run
         self._stage = stage
         self._plan = plan
         self._sampling = sampling
         self._image_ids = image_ids
+        self._about = about
 
     def run(self, asked: Sequence[Asked], images: ImageReader, label: str) -> None:
         """Generate what is missing; then climb the ladder with what was truncated or unparsable.
@@ -57,30 +62,45 @@ class Generation:
         retry: tuple[str, ...],
         last_attempt: int | None,
     ) -> None:
-        for prompt, backend in asked:
-            total = sum(1 for _ in self._missing(prompt, retry, last_attempt))
+        for backend, prompts in _by_backend(asked):
+            total = sum(1 for _ in self._missing(prompts, retry, last_attempt))
             if not total:
                 continue
-            requests = (self._request(row) for row in self._missing(prompt, retry, last_attempt))
+            under_way: dict[str, Prompt] = {}
+            requests = self._requests(prompts, retry, last_attempt, under_way)
             with self._run.store.writer(self._stage) as writer, self._run.progress.step(label, total) as step:
                 ok = 0
                 try:
                     for done, result in enumerate(self._run.spending.metered(backend).generate(requests, images), 1):
-                        writer.write(self._row(result, prompt, backend))
+                        writer.write(self._row(result, under_way.pop(result.request.key), backend))
                         ok += result.status == "ok"
                         step.advance(1, ok=f"{ok / done:.0%}")
                 finally:
                     self._note_speed(backend)
+
+    def _requests(
+        self,
+        prompts: Mapping[str, Prompt],
+        retry: tuple[str, ...],
+        last_attempt: int | None,
+        under_way: dict[str, Prompt],
+    ) -> Iterator[Request]:
+        """Yield what is to be asked; note the prompt of each."""
+        for row in self._missing(prompts, retry, last_attempt):
+            under_way[row["key"]] = prompts[row["prompt"]]
+            yield self._request(row)
 
     def _note_speed(self, backend: Backend) -> None:
         speed = backend.take_speed()
         if speed is not None and speed.rows:
             self._run.add_speed(self._stage, speed.record())
 
-    def _missing(self, prompt: Prompt, retry: tuple[str, ...], last_attempt: int | None) -> Iterator[dict[str, Any]]:
-        for batch in self._run.store.missing(self._plan, self._stage, retry):
+    def _missing(
+        self, prompts: Mapping[str, Prompt], retry: tuple[str, ...], last_attempt: int | None
+    ) -> Iterator[dict[str, Any]]:
+        for batch in self._run.store.missing(self._plan, self._stage, retry, self._about):
             for row in batch.to_pylist():
-                if row["prompt"] == prompt.reference and (last_attempt is None or row["attempt"] <= last_attempt):
+                if row["prompt"] in prompts and (last_attempt is None or row["attempt"] <= last_attempt):
                     yield row
 
     def _request(self, row: Mapping[str, Any]) -> Request:
@@ -128,3 +148,14 @@ class Generation:
             "revision": backend.identity.revision or backend.identity.content,
             "backend": backend.identity.backend,
         }
+
+
+def _by_backend(asked: Sequence[Asked]) -> list[tuple[Backend, dict[str, Prompt]]]:
+    """Return every model with the prompts that it answers, by their references."""
+    found: list[tuple[Backend, dict[str, Prompt]]] = []
+    for prompt, backend in asked:
+        prompts = next((prompts for known, prompts in found if known is backend), None)
+        if prompts is None:
+            found.append((backend, prompts := {}))
+        prompts[prompt.reference] = prompt
+    return found

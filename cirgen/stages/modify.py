@@ -93,8 +93,9 @@ def _write_rejected(run: Run, path: Path, turn: int) -> None:
 def _write_texts(run: Run, planner: Planner, plan: Path, images: ImageReader, turn: int) -> None:
     """Generate what is missing of the planned texts of a turn."""
     prompts = {prompt.reference: prompt for prompt in planner.all_prompts}
+    about = ["reference_id", "target_id"]
     generation = Generation(
-        run, "modify", plan, planner.sampling(turn), lambda row: shown(prompts[row["prompt"]], row)
+        run, "modify", plan, planner.sampling(turn), lambda row: shown(prompts[row["prompt"]], row), about
     )
     asked = [(prompt, planner.backend(prompt)) for prompt in (planner.all_prompts if turn else planner.prompts)]
     generation.run(asked, images, f"Write texts anew, {turn}" if turn else "Write modification texts")
