@@ -103,7 +103,14 @@ def _outside(uri: str, link: str, docs: Path) -> str | None:
     start = uri.removeprefix(f"{PLACE}/") if shown else f"{docs.name}/{uri}"
     path = posixpath.normpath(posixpath.join(posixpath.dirname(start), link))
     within = path.startswith(f"{docs.name}/") and not shown
-    return None if within or path.startswith("..") or not (docs.parent / path).exists() else path
+    return None if within or path.startswith("..") or not _can_be_shown(docs.parent / path) else path
+
+
+def _can_be_shown(place: Path) -> bool:
+    """Return whether there is a folder, a picture or a text."""
+    if place.is_dir() or (place.is_file() and place.suffix in PICTURES):
+        return True
+    return place.is_file() and b"\0" not in place.read_bytes()
 
 
 def _uri(path: str, docs: Path) -> str:
@@ -117,9 +124,11 @@ def _uri(path: str, docs: Path) -> str:
 
 def _content(place: Path, path: str) -> str | bytes:
     if place.is_dir():
-        names = sorted(child.name for child in place.iterdir() if not child.name.startswith((".", "__")))
-        return "\n".join([f"# {path}", "", *(f"- [{name}]({name})" for name in names), ""])
+        shown = sorted(child for child in place.iterdir() if not child.name.startswith((".", "__")))
+        names = [f"[{child.name}]({child.name})" if _can_be_shown(child) else child.name for child in shown]
+        return "\n".join([f"# {path}", "", *(f"- {name}" for name in names), ""])
     if place.suffix in PICTURES:
         return place.read_bytes()
     text = place.read_text(encoding="utf8")
-    return text if place.suffix == ".md" else f"# {path}\n\n````{LANGUAGES.get(place.suffix, 'text')}\n{text}````\n"
+    is_page = place.suffix == ".md" and "{%" not in text  # else a template of one
+    return text if is_page else f"# {path}\n\n````{LANGUAGES.get(place.suffix, 'text')}\n{text}````\n"
