@@ -89,13 +89,12 @@ def _bench(run: Run, path: Path) -> dict[str, Any]:
 
 def _truth(run: Run) -> dict[str, Any]:
     from cirgen.publish.origins import shows_toy_figures
-    from cirgen.world.build import TABLE, shipped
     from cirgen.world.truth_report import as_records, judge_dataset, slices
     from cirgen.world.truth_words import MEANINGS
 
     if not shows_toy_figures(run):
-        raise UserError("Exact truth is known of the toy figures that ship alone (images.path: cirgen:images).")
-    gallery, judged = judge_dataset(run.dataset, shipped() / TABLE)
+        raise UserError("Exact truth is known of pictures that ship alone (images.path: cirgen:images).")
+    gallery, judged = judge_dataset(run.dataset)
     found = as_records(slices(gallery, judged))
     kept = {name: part for name, part in found.items() if not name.startswith("rejected:")}
     return {"slices": kept, "meanings": dict(MEANINGS)}

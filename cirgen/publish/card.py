@@ -17,12 +17,12 @@ from cirgen.publish.features import card_features
 from cirgen.publish.images import ImageMode
 from cirgen.publish.license import UNKNOWN, card_license, hub_license
 from cirgen.publish.origins import (
+    embedded_pictures,
     embedded_roles,
     is_diagnostic,
     models,
     prompts,
     public_recipe_yaml,
-    shows_toy_figures,
     source_folder,
     to_yaml,
 )
@@ -73,7 +73,7 @@ def card(
     opening, opening_count = tables.openings(3, 1)[0]
     samples = card_samples(tables)
     return (
-        _environment()
+        _environment(template)
         .from_string(text)
         .render(
             front_matter=to_yaml(front_matter(run, counts, written, licenses, mode)).strip(),
@@ -83,7 +83,7 @@ def card(
             recipe_hash=run.read_facts()["recipe_hash"],
             recipe=public_recipe_yaml(run).strip(),
             is_diagnostic=is_diagnostic(run),
-            toy_figures=shows_toy_figures(run),
+            toy_figures=embedded_pictures(run),
             embedded_roles=embedded_roles(run),
             counts=counts,
             configs=written,
@@ -194,9 +194,9 @@ def size_category(rows: int) -> str:
     return "n>100M"
 
 
-def _environment() -> Environment:
+def _environment(template: Path | None = None) -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(data_folder("cards")),
+        loader=FileSystemLoader([data_folder("cards"), *([template.parent] if template else [])]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

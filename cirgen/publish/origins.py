@@ -73,9 +73,19 @@ def is_diagnostic(run: Run) -> bool:
     return shows_toy_figures(run) or bool(embedded_roles(run))
 
 
+_WORLDS = {"cirgen:furniture": "furniture"}
+"""Path of shipped pictures to what they show, toy figures unless it is told here."""
+
+
 def shows_toy_figures(run: Run) -> bool:
-    """Return whether the pictures are the figures of the embedded world that ship with cirgen."""
-    return str(getattr(run.recipe.images, "path", "")).startswith(SHIPPED_PREFIX)
+    """Return whether the pictures are those of the embedded world that ship with cirgen."""
+    return bool(embedded_pictures(run))
+
+
+def embedded_pictures(run: Run) -> str:
+    """Return what the pictures of the embedded world show, `toy figures` or `furniture`; empty for other pictures."""
+    path = str(getattr(run.recipe.images, "path", ""))
+    return _WORLDS.get(path, "toy figures") if path.startswith(SHIPPED_PREFIX) else ""
 
 
 def source_folder(run: Run) -> str:

@@ -14,12 +14,12 @@ from cirgen.images import RunImages
 from cirgen.publish.counts import Counts, count
 from cirgen.publish.names import source_names
 from cirgen.publish.origins import (
+    embedded_pictures,
     embedded_roles,
     is_diagnostic,
     models,
     prompts,
     recipe_yaml,
-    shows_toy_figures,
 )
 from cirgen.report import similarities
 from cirgen.report.failures import failures, stage_rows
@@ -59,7 +59,7 @@ def write_report(run: Run) -> None:
             recipe_yaml=recipe_yaml(run).strip(),
             recipe_hash=run.read_facts().get("recipe_hash", ""),
             is_diagnostic=is_diagnostic(run),
-            toy_figures=shows_toy_figures(run),
+            toy_figures=embedded_pictures(run),
             embedded_roles=embedded_roles(run),
             counts=counts,
             models=models(run),

@@ -1,4 +1,4 @@
-"""`cirgen world corpus`: the published corpus of toy figures, and the page that lists corpora."""
+"""`cirgen world corpus`: a published corpus of an embedded world, and the page that lists corpora."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cirgen.cli.options import OUTPUT, JsonOption
 
 
 def corpus(
-    run: Annotated[Path, typer.Argument(help="Finished run of recipes/voxel-figures.yaml.")],
+    run: Annotated[Path, typer.Argument(help="Finished run of recipes/voxel-figures.yaml or recipes/furniture.yaml.")],
     out: Annotated[Path, typer.Option(*OUTPUT, help="Folder of the corpus, replaced as a whole.")],
     audit: Annotated[
         Path | None, typer.Option(help="audit.json of a `cirgen audit` of this corpus, for its card.")

@@ -1,17 +1,20 @@
-"""The two embedded worlds, as truth needs to know them: what can be said of a picture, and how a text is read."""
+"""The two embedded worlds, as truth needs to know them: what can be said of a picture, how texts are read and put."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
-from cirgen.world import parser
+from cirgen.world import evaluation_grammar, grammar, parser
 from cirgen.world.claims import Claims
 from cirgen.world.draws import PALETTE_ATTRIBUTES
+from cirgen.world.edits import edits
 from cirgen.world.figure import Figure
+from cirgen.world.furniture import grammars as furniture_grammars
 from cirgen.world.furniture import parser as furniture_parser
 from cirgen.world.furniture import vocabulary as furniture_vocabulary
+from cirgen.world.furniture import writer as furniture_writer
 from cirgen.world.furniture.item import Item
 from cirgen.world.vocabulary import ATTRIBUTES
 
@@ -31,6 +34,12 @@ class World(NamedTuple):
     """Attributes that share one palette, so that one can take the colour of another."""
     make: Callable[..., Any]
     parse: Callable[[str], Claims | None]
+    edits: Callable[[Any, Any], Sequence[Any]]
+    """The single changes that turn a reference into a target."""
+    change: Callable[..., str | None]
+    """Words a change in the first grammar, given (reference, target, rng), perhaps a kind of change to lead with."""
+    reworded: Callable[..., str | None]
+    """The same in the second grammar, which nothing is trained on."""
 
 
 FIGURES = World(
@@ -40,6 +49,9 @@ FIGURES = World(
     PALETTE_ATTRIBUTES,
     Figure,
     lru_cache(maxsize=1 << 16)(parser.parse),
+    edits,
+    grammar.change,
+    evaluation_grammar.change,
 )
 FURNITURE = World(
     "furniture",
@@ -48,5 +60,8 @@ FURNITURE = World(
     furniture_vocabulary.PARTS,
     Item,
     lru_cache(maxsize=1 << 16)(furniture_parser.parse),
+    furniture_writer.edits,
+    furniture_grammars.change,
+    partial(furniture_grammars.change, style=furniture_grammars.SECOND),
 )
 WORLDS = (FIGURES, FURNITURE)

@@ -133,7 +133,9 @@ def test_the_command_writes_the_page(run: Run, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "front matter: 4 configs, 8 splits, as huggingface_hub and datasets read it" in done.stdout
     assert "<h1>toys</h1>" in (run.folder / "card.html").read_text()
-    assert "Exact truth is known of the toy figures" in said(cirgen(tmp_path, "card", str(run.folder), "--truth"))
+    assert "Exact truth is known of pictures that ship alone" in said(
+        cirgen(tmp_path, "card", str(run.folder), "--truth")
+    )
     (tmp_path / "bench.json").write_text(json.dumps(VERDICT_OF_THE_BENCH))
     told = said(cirgen(tmp_path, "card", str(run.folder), "--bench", "bench.json"))
     assert "bench.json is of another dataset than" in told

@@ -28,6 +28,17 @@ from cirgen.world.figure import Figure
 from cirgen.world.render import SIZE
 
 PUBLISHED = Path(package).parent.parent / "cards" / "voxel-figures"
+FURNITURE = PUBLISHED.with_name("furniture")
+UNSEEN: dict[bool, tuple[dict[str, str], ...]] = {
+    False: ({"outfit": "hoodie", "shirt_color": "green"}, {"head": "beanie", "glasses": "sunglasses"}),
+    True: (
+        {"kind": "lounge chair", "seat": "red"},
+        {"kind": "wooden bed", "blanket": "purple"},
+        {"kind": "wardrobe", "doors": "yellow"},
+        {"top": "white", "legs": "blue"},
+    ),
+}
+"""Pairs of values of a corpus that no training showed together, of furniture or not."""
 FAMILIES = (3, 0, 2, 5)
 """One of train, one of validation, two of test."""
 EACH_FAMILY = 60
@@ -48,6 +59,20 @@ class Corpus:
     """A dataset folder, and its rows as any reader of Parquet sees them."""
 
     folder: Path
+
+    @property
+    def is_furniture(self) -> bool:
+        return "kind" in self.attributes[min(self.attributes)]
+
+    @property
+    def unseen(self) -> set[str]:
+        """Images that show a pair of values which no training showed together."""
+        return {
+            name
+            for name, values in self.attributes.items()
+            for pair in UNSEEN[self.is_furniture]
+            if pair.items() <= values.items()
+        }
 
     def rows(self, config: str, split: str = "*") -> list[dict[str, Any]]:
         files = sorted((self.folder / config).glob(f"{split}-*.parquet"))

@@ -17,7 +17,13 @@ from cirgen_benchmark.triplets import Triplet
 from cirgen_benchmark.verdict.holdout import Holdout
 from cirgen_benchmark.verdict.preset import MOST_DRAWN, DataSettings, FilesHuman, HoldoutQueries, Preset, WorldHuman
 from cirgen_benchmark.verdict.selection import Selector, by_pair
-from cirgen_benchmark.verdict.world import Truth, WorldCollection, human_like, shipped_collection
+from cirgen_benchmark.verdict.world import (
+    Truth,
+    WorldCollection,
+    furniture_collection,
+    human_like,
+    shipped_collection,
+)
 
 JUDGED = ""
 """Name of the corpus that the verdict is about, among the preset's other corpora."""
@@ -146,6 +152,9 @@ class Mixture:
 
     @cached_property
     def _shipped(self) -> WorldCollection:
+        settings = self._preset.human
+        if isinstance(settings, WorldHuman) and settings.world == "furniture":
+            return furniture_collection("corpus")
         return shipped_collection()
 
 

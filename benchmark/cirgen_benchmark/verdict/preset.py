@@ -63,9 +63,10 @@ class BaseSettings(Settings):
 
 
 class WorldHuman(Settings):
-    """Human-like triplets of the figures that ship with cirgen, written by rules of the second grammar."""
+    """Human-like triplets of the pictures that ship with cirgen, written by rules of the second grammar."""
 
     kind: Literal["world"] = "world"
+    world: Literal["figures", "furniture"] = "figures"
     triplets: Annotated[int, Field(ge=1, le=MOST_DRAWN)] = 500
 
 
@@ -80,9 +81,11 @@ class FilesHuman(Settings):
 
 
 class WorldQueries(Settings):
-    """Queries over a collection of figures that nothing was trained on."""
+    """Queries over a collection of pictures that nothing was trained on."""
 
     kind: Literal["world"] = "world"
+    world: Literal["figures", "furniture"] = "figures"
+    """Of furniture there is one collection for each purpose; `level`, `collection` and `images` are of figures."""
     purpose: Literal["development", "evaluation"]
     level: Literal["easy", "medium", "hard"] = "medium"
     collection: Annotated[int, Field(ge=0, le=2)] = 0

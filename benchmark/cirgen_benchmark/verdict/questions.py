@@ -26,7 +26,7 @@ from cirgen_benchmark.verdict.preset import (
     SubmissionSettings,
     WorldQueries,
 )
-from cirgen_benchmark.verdict.world import drawn_collection, world_queries
+from cirgen_benchmark.verdict.world import drawn_collection, furniture_collection, world_queries
 
 Questions = tuple[GalleryProtocol, ImageCollection]
 BenchmarkKind = Literal["fashioniq", "cirr"]
@@ -61,7 +61,11 @@ def withheld(settings: SubmissionSettings, preset: Preset) -> Questions:
 
 
 def _world(settings: WorldQueries, progress: Progress) -> Questions:
-    world = drawn_collection(settings.purpose, settings.level, settings.collection, settings.images, progress=progress)
+    if settings.world == "furniture":
+        world = furniture_collection(settings.purpose)
+    else:
+        place = (settings.purpose, settings.level, settings.collection, settings.images)
+        world = drawn_collection(*place, progress=progress)
     queries = [
         Asked(str(number), asked.reference, asked.text, (asked.target, *asked.positives))
         for number, asked in enumerate(world_queries(world, settings.each, WORLD_QUERY_SEED))

@@ -1,6 +1,6 @@
-"""Benchmark data of the embedded world: human-like triplets, queries with every right answer, exact truth.
+"""Benchmark data of the embedded worlds: human-like triplets, queries with every right answer, exact truth.
 
-Everything here reads the attributes of the figures. That is for measuring: nothing of it reaches what generates or
+Everything here reads the attributes of the pictures. That is for measuring: nothing of it reaches what generates or
 filters a corpus. Texts come from the second grammar, which no model was trained on: rules wrote them, no person did.
 """
 
@@ -13,6 +13,7 @@ from dataclasses import astuple, dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -20,15 +21,14 @@ from cirgen.keys import digest
 from cirgen.progress import Progress, Silent
 from cirgen.resources import cache_folder
 from cirgen.shards import atomic_path
-from cirgen.world import evaluation_grammar, grammar
-from cirgen.world.build import IMAGES, TABLE, read_truth, shipped
+from cirgen.world.build import IMAGES, TABLE, read_truth, shipped, shipped_furniture, shipped_table
 from cirgen.world.families import Sample, collection
-from cirgen.world.figure import Figure
 from cirgen.world.gallery import Gallery
 from cirgen.world.pairs import draw_pairs
 from cirgen.world.render import SIZE, render_many
 from cirgen.world.truth import judge
 from cirgen.world.vocabulary import Level
+from cirgen.world.worlds import FIGURES, World
 from cirgen_benchmark.data.corpus import CorpusRow
 from cirgen_benchmark.data.human import HumanTriplets
 from cirgen_benchmark.images import ImageCollection, PixelImages
@@ -41,7 +41,7 @@ HASH_KEY = b"pictures"
 
 
 class PngImages(PixelImages):
-    """Pictures held as PNG bytes in memory, about 2 KB each."""
+    """Pictures held as the bytes of their files in memory, about 2 KB each."""
 
     def __init__(self, pngs: dict[str, bytes]) -> None:
         super().__init__()
@@ -64,11 +64,12 @@ class PngImages(PixelImages):
 
 @dataclass(frozen=True)
 class WorldCollection:
-    """A gallery of the embedded world: its figures, and their pictures by image id."""
+    """A gallery of an embedded world: its figures, or pieces of furniture, and their pictures by image id."""
 
-    figures: dict[str, Figure]
+    figures: dict[str, Any]
     families: dict[str, int]
     images: ImageCollection
+    world: World = FIGURES
 
     @cached_property
     def ids(self) -> list[str]:
@@ -80,8 +81,8 @@ class WorldCollection:
         return tuple(name for name in self._twins[self.figures[image_id]] if name != image_id)
 
     @cached_property
-    def _twins(self) -> dict[Figure, list[str]]:
-        found: dict[Figure, list[str]] = {}
+    def _twins(self) -> dict[Any, list[str]]:
+        found: dict[Any, list[str]] = {}
         for name, figure in self.figures.items():
             found.setdefault(figure, []).append(name)
         return found
@@ -89,11 +90,24 @@ class WorldCollection:
 
 def shipped_collection() -> WorldCollection:
     """Return the figures that ship with cirgen, which the demo's corpus is made of."""
-    truth = read_truth(shipped() / TABLE)
-    folder = shipped() / IMAGES
-    pngs = {image_id: (folder / f"{image_id}.png").read_bytes() for image_id in truth.image_ids}
+    return _collection_in(shipped(), "png")
+
+
+def furniture_collection(purpose: str) -> WorldCollection:
+    """Return a collection of furniture: `corpus`, `development` or `evaluation`.
+
+    Raises:
+        UserError: this installation has none.
+    """
+    return _collection_in(shipped_furniture(purpose), "webp")
+
+
+def _collection_in(folder: Path, suffix: str) -> WorldCollection:
+    truth = read_truth(folder / TABLE)
+    files = {image_id: (folder / IMAGES / f"{image_id}.{suffix}").read_bytes() for image_id in truth.image_ids}
     figures = dict(zip(truth.image_ids, truth.figures, strict=True))
-    return WorldCollection(figures, dict(zip(truth.image_ids, truth.families, strict=True)), PngImages(pngs))
+    families = dict(zip(truth.image_ids, truth.families, strict=True))
+    return WorldCollection(figures, families, PngImages(files), truth.world)
 
 
 def drawn_collection(
@@ -180,10 +194,10 @@ def world_queries(world: WorldCollection, each: int, seed: int) -> list[WorldQue
     figures, families = list(world.figures.values()), list(world.families.values())
     rng = random.Random(f"queries {seed}")
     found = []
-    for pair in draw_pairs(figures, families, each, seed):
+    for pair in draw_pairs(figures, families, each, seed, world.world.edits):
         reference, target = world.ids[pair.reference], world.ids[pair.target]
         one, other = figures[pair.reference], figures[pair.target]
-        text = evaluation_grammar.change(one, other, rng)
+        text = world.world.reworded(one, other, rng)
         if text is None:
             raise ValueError(f"no text leads from {reference} to {target}")
         unseen = one.shows_held_out_pair() or other.shows_held_out_pair()
@@ -206,7 +220,7 @@ class Truth:
     """
 
     def __init__(self, image_ids: Sequence[str]) -> None:
-        self._gallery = Gallery.load(shipped() / TABLE, only=image_ids)
+        self._gallery = Gallery.load(shipped_table(image_ids), only=image_ids)
 
     def good(self, row: CorpusRow) -> bool:
         """Whether the triplet is good: correct, exhaustive, unique and composed."""
@@ -218,7 +232,7 @@ class Truth:
         triplet = row.triplet
         rng = random.Random(f"truth {row.triplet_id}")
         reference, target = self._gallery.figure(triplet.reference), self._gallery.figure(triplet.target)
-        text = grammar.change(reference, target, rng)
+        text = self._gallery.world.change(reference, target, rng)
         if text is None:
             return None
         return Triplet(

@@ -1,4 +1,4 @@
-"""The published corpus of toy figures: a finished run, the truth attached to it, and what only the truth can make.
+"""A published corpus of an embedded world: a finished run, the truth attached to it, and what only the truth can make.
 
 1. The run's tables under splits by family, with every image that fits, kinds of hard negatives, and slices.
 2. Text-first queries, the attributes of every image, the verdict on every mined row.
@@ -33,24 +33,25 @@ from cirgen.publish.folder import replaced_folder
 from cirgen.publish.license import license_file
 from cirgen.publish.manifest import MANIFEST_NAME, file_hashes, manifest
 from cirgen.publish.measured import bench_section, read_bench, truth_section
-from cirgen.publish.origins import public_recipe_yaml, shows_toy_figures
+from cirgen.publish.origins import public_recipe_yaml
 from cirgen.publish.parquet import Written
 from cirgen.publish.places import public_name
 from cirgen.publish.tables import SPLITS
 from cirgen.run_folder import Run
-from cirgen.world.build import TABLE, Truth, read_truth, shipped
+from cirgen.world.build import Truth, read_truth
 from cirgen.world.corpus.card import corpus_facts
 from cirgen.world.corpus.mined import Annotator
 from cirgen.world.corpus.parts import parts
-from cirgen.world.corpus.questions import EACH, WRITTEN_BY, Asker, Question
+from cirgen.world.corpus.questions import EACH, Asker, Question
 from cirgen.world.corpus.rankings import BASELINES, EVALUATED, Embedder, Recall, baseline_rows, ranked, recalls
-from cirgen.world.corpus.splits import splits
+from cirgen.world.corpus.splits import splits, subject_of
+from cirgen.world.corpus.subject import Subject
 from cirgen.world.corpus.tables import (
-    ATTRIBUTES,
     TEXT_FIRST,
     TRUTH,
     CorpusTables,
     attribute_rows,
+    attributes_schema,
     question_rows,
     truth_rows,
     write_rows_of,
@@ -62,7 +63,6 @@ from cirgen.world.truth_report import judge_dataset
 from cirgen.world.truth_report import slices as truth_slices
 from cirgen.world.truth_words import MEANINGS as TRUTH_WORDS
 
-TEMPLATE = Path(__file__).with_name("card.md.j2")
 MEASURED = "measured"
 """Folder of the corpus with what was measured of it, as JSON."""
 REJECTED_BY = "rejected:"
@@ -113,7 +113,7 @@ def build_corpus(run: Run, out: Path, given: Given | None = None, each: Mapping[
     """Write the corpus of a finished run into a folder, which changes as a whole.
 
     Args:
-        run: of the figures that ship (`images.path: cirgen:images`).
+        run: of pictures that ship (`images.path: cirgen:images` or `cirgen:furniture`).
         out: the dataset repository folder.
         given: what was measured of these rows before.
         each: text-first queries of every stratum, by split.
@@ -122,8 +122,7 @@ def build_corpus(run: Run, out: Path, given: Given | None = None, each: Mapping[
         UserError: the run is of other images, or not at its end; the folder is something else; an audit or a bench is
             of other rows.
     """
-    if not shows_toy_figures(run):
-        raise UserError("A corpus with truth is made of the toy figures that ship alone (images.path: cirgen:images).")
+    subject = subject_of(str(getattr(run.recipe.images, "path", "")))
     if not run.verdicts.is_file():
         raise UserError(
             f"{run.folder} is not at its end; run its recipe again: cirgen run RECIPE --output {run.folder}."
@@ -134,15 +133,17 @@ def build_corpus(run: Run, out: Path, given: Given | None = None, each: Mapping[
     given.check()
     out.parent.mkdir(parents=True, exist_ok=True)
     with replaced_folder(out) as root, run.store.connect() as connection:
-        return _Build(run, root, out, each, connection).write(given)
+        return _Build(run, subject, root, out, each, connection).write(given)
 
 
 class _Build:
-    def __init__(self, run: Run, root: Path, out: Path, each: Mapping[str, int], connection: Any) -> None:
-        self._run, self._root, self._out, self._each = run, root, out, each
-        self._truth = _truth_of(run)
-        self._split_of = splits(self._truth)
-        self._annotator = Annotator(self._truth, self._split_of)
+    def __init__(
+        self, run: Run, subject: Subject, root: Path, out: Path, each: Mapping[str, int], connection: Any
+    ) -> None:
+        self._run, self._subject, self._root, self._out, self._each = run, subject, root, out, each
+        self._truth = _truth_of(run, subject)
+        self._split_of = splits(self._truth, subject.families, subject.images)
+        self._annotator = Annotator(self._truth, self._split_of, subject)
         self._tables = CorpusTables(run, connection, self._annotator)
         self._recipe_hash = str(run.read_facts()["recipe_hash"])
         self._embedder: Embedder | None = None
@@ -170,7 +171,8 @@ class _Build:
         with self._run.progress.step("Ask text-first", len(SPLITS)) as step:
             found = {}
             for split in SPLITS:
-                found[split] = Asker(self._truth, members[split], split, seed).questions(self._each.get(split, 0))
+                asker = Asker(self._truth, members[split], split, seed, self._subject)
+                found[split] = asker.questions(self._each.get(split, 0))
                 step.advance()
         return found
 
@@ -178,28 +180,35 @@ class _Build:
     def _ranked(self) -> list[Any]:
         run = self._run
         images = RunImages(run.catalog, run.store.root / "ingest")
-        self._embedder = Embedder(self._truth.image_ids, images)
+        self._embedder = Embedder(self._truth.image_ids, images, self._subject.encoder)
         return ranked(self._embedder, list(parts(self._tables, self._recipe_hash, self._questions)))
 
     def _of_truth(self) -> list[Written]:
         def asked(split: str) -> Any:
-            return question_rows(self._questions[split], split, self._annotator, WRITTEN_BY)
+            return question_rows(self._questions[split], split, self._annotator, self._subject.written_by)
 
         return [
             *write_rows_of(self._root, "text_first", TEXT_FIRST, asked),
-            *write_whole(self._root, "attributes", ATTRIBUTES, "train", attribute_rows(self._truth, self._split_of)),
+            *write_whole(
+                self._root,
+                "attributes",
+                attributes_schema(self._truth.world),
+                "train",
+                attribute_rows(self._truth, self._split_of),
+            ),
             *write_rows_of(self._root, "truth", TRUTH, lambda split: truth_rows(self._tables, split)),
         ]
 
     def _texts(self, written: Sequence[Written], given: Given, found: Sequence[Recall]) -> None:
         run, root, tables = self._run, self._root, self._tables
         licenses, counts = tables.licenses(), count(run)
-        solved = oracles(self._truth.figures, self._truth.families)
-        more = {"corpus": corpus_facts(tables, self._questions, self._split_of, found, solved, self._ranked)}
+        solved = oracles(self._truth.figures, self._truth.families, world=self._truth.world)
+        facts = corpus_facts(self._subject, tables, self._questions, self._split_of, found, solved, self._ranked)
         shown = card_pictures(root, tables, pictures_of(run, CARD_SIDE))
 
         def write_card(sections: Mapping[str, str]) -> None:
-            text = card(run, tables, counts, written, licenses, "embed", sections, shown, TEMPLATE, more)
+            template, more = self._subject.template, {"corpus": facts}
+            text = card(run, tables, counts, written, licenses, "embed", sections, shown, template, more)
             (root / CARD_NAME).write_text(text, encoding="utf8")
 
         (root / "LICENSE").write_text(license_file(run.recipe.export.license, licenses, True), encoding="utf8")
@@ -245,7 +254,7 @@ class _Build:
 
     def _truth_record(self) -> dict[str, Any]:
         """Return what `cirgen world truth` counts in the new tables."""
-        gallery, judged = judge_dataset(self._root, shipped() / TABLE)
+        gallery, judged = judge_dataset(self._root, self._subject.table)
         found = truth_records(truth_slices(gallery, judged))
         kept = {name: part for name, part in found.items() if not name.startswith(REJECTED_BY)}
         return {"slices": kept, "meanings": dict(TRUTH_WORDS)}
@@ -281,12 +290,12 @@ def _audited(root: Path) -> dict[str, str]:
     return {name: sha for name, sha in file_hashes(root).items() if name.startswith(AUDITED)}
 
 
-def _truth_of(run: Run) -> Truth:
+def _truth_of(run: Run, subject: Subject) -> Truth:
     """Return the attributes of the images that a run took in, in the order of their ids."""
     import pyarrow.parquet as pq
 
     there = set(pq.read_table(run.catalog, columns=["image_id"]).column("image_id").to_pylist())
-    whole = read_truth(shipped() / TABLE)
+    whole = read_truth(subject.table)
     rows = [row for row, name in enumerate(whole.image_ids) if name in there]
     if len(rows) < len(there):
         raise UserError(f"{len(there) - len(rows)} images of {run.folder} have no attributes; run the recipe again.")
@@ -294,4 +303,5 @@ def _truth_of(run: Run) -> Truth:
         [whole.image_ids[row] for row in rows],
         [whole.figures[row] for row in rows],
         [whole.families[row] for row in rows],
+        whole.world,
     )

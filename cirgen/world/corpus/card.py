@@ -8,11 +8,9 @@ from itertools import product
 from typing import Any
 
 from cirgen.publish.tables import SPLITS
-from cirgen.world.corpus.negatives import KINDS
 from cirgen.world.corpus.questions import Question
-from cirgen.world.corpus.rankings import ALL, DEPTH, ENCODER, GOOD, METHODS, RECALLS, Ranked, Recall
-from cirgen.world.corpus.slices import MEANINGS
-from cirgen.world.corpus.splits import FAMILIES
+from cirgen.world.corpus.rankings import ALL, DEPTH, GOOD, METHODS, RECALLS, Ranked, Recall
+from cirgen.world.corpus.subject import Subject
 from cirgen.world.corpus.tables import CorpusTables
 from cirgen.world.oracle import TOP, Solved
 from cirgen.world.shares import Share
@@ -24,6 +22,7 @@ FEWEST = 10
 
 
 def corpus_facts(
+    subject: Subject,
     tables: CorpusTables,
     questions: Mapping[str, Sequence[Question]],
     split_of: Mapping[str, str],
@@ -34,6 +33,7 @@ def corpus_facts(
     """Return what the template knows as `corpus`.
 
     Args:
+        subject: what the corpus shows.
         tables: of the mined part.
         questions: text-first queries by split.
         split_of: image id to split.
@@ -45,7 +45,8 @@ def corpus_facts(
     asked = [(split, one) for split, some in questions.items() for one in some]
     images = Counter(split_of.values())
     return {
-        "splits": [(split, images[split], FAMILIES[split]) for split in SPLITS],
+        **subject.facts(),
+        "splits": [(split, images[split], subject.families[split]) for split in SPLITS],
         "images": len(split_of),
         "left_out": tables.left_out,
         "mined": len(accepted),
@@ -57,15 +58,17 @@ def corpus_facts(
         "cleared": sum(one.cleared for one in accepted),
         "cleared_rows": sum(bool(one.cleared) for one in accepted),
         "slices": _slice_rows(
-            [(split, one.slices) for split, one in asked], [(one.split, one.slices) for one in accepted]
+            subject.slices,
+            [(split, one.slices) for split, one in asked],
+            [(one.split, one.slices) for one in accepted],
         ),
-        "kinds": _kind_rows([wrong["kind"] for one in accepted for wrong in one.hard_negatives]),
-        "encoder": ENCODER,
+        "kinds": _kind_rows(subject.negatives, [wrong["kind"] for one in accepted for wrong in one.hard_negatives]),
+        "encoder": subject.encoder,
         "depth": DEPTH,
         "top": TOP,
         "recalls": RECALLS,
         "whole": _whole(found, ranked),
-        "by_slice": _by_slice(found),
+        "by_slice": _by_slice(subject.slices, found),
         "mined_recall": _mined_recall(found),
         "fewest": FEWEST,
         "oracles": solved,
@@ -74,20 +77,22 @@ def corpus_facts(
 
 
 def _slice_rows(
-    asked: Iterable[tuple[str, Iterable[str]]], mined: Iterable[tuple[str, Iterable[str]]]
+    meanings: Mapping[str, str],
+    asked: Iterable[tuple[str, Iterable[str]]],
+    mined: Iterable[tuple[str, Iterable[str]]],
 ) -> list[tuple[str, str, list[int]]]:
     """Return (slice, meaning, rows of each split of text_first, then of triplets)."""
     counts = [Counter((split, name) for split, names in part for name in names) for part in (asked, mined)]
     return [
         (name, meaning, [part[split, name] for part in counts for split in SPLITS])
-        for name, meaning in MEANINGS.items()
+        for name, meaning in meanings.items()
         if any(part[split, name] for part in counts for split in SPLITS)
     ]
 
 
-def _kind_rows(kinds: Iterable[str]) -> list[tuple[str, str, int]]:
+def _kind_rows(meanings: Mapping[str, str], kinds: Iterable[str]) -> list[tuple[str, str, int]]:
     counts = Counter(kinds)
-    return [(kind, meaning, counts[kind]) for kind, meaning in KINDS.items()]
+    return [(kind, meaning, counts[kind]) for kind, meaning in meanings.items()]
 
 
 def percent(value: Share) -> str:
@@ -111,13 +116,13 @@ def _whole(found: Sequence[Recall], ranked: Sequence[Ranked]) -> list[list[str]]
     ]
 
 
-def _by_slice(found: Sequence[Recall]) -> list[list[str]]:
+def _by_slice(meanings: Mapping[str, str], found: Sequence[Recall]) -> list[list[str]]:
     """Return one line for each slice of the shown split: recall of the three searches, and what composing gains."""
     shown = {
         (one.config, one.slice, one.method): one for one in found if one.split == SHOWN_SPLIT and one.wording == "text"
     }
     lines = []
-    names = (ALL, *MEANINGS, GOOD)
+    names = (ALL, *meanings, GOOD)
     for config, name in product(dict.fromkeys(config for config, _, _ in shown), names):
         if (config, name, METHODS[0]) not in shown or shown[config, name, METHODS[0]].queries < FEWEST:
             continue

@@ -15,9 +15,8 @@ import numpy as np
 from cirgen.world.build import Truth
 from cirgen.world.corpus.negatives import Negatives, Wanted
 from cirgen.world.corpus.slices import slices
-from cirgen.world.edits import edits
+from cirgen.world.corpus.subject import Subject
 from cirgen.world.gallery import Gallery
-from cirgen.world.parser import parse
 from cirgen.world.truth import Verdict, answers, judge
 
 
@@ -43,10 +42,12 @@ class Annotator:
     Args:
         truth: of every image of the run.
         split_of: image id to split.
+        subject: what the images show.
     """
 
-    def __init__(self, truth: Truth, split_of: Mapping[str, str]) -> None:
-        self.gallery = Gallery(truth.image_ids, truth.figures)
+    def __init__(self, truth: Truth, split_of: Mapping[str, str], subject: Subject) -> None:
+        self.gallery = Gallery(truth.image_ids, truth.figures, truth.world)
+        self._subject = subject
         self._split_of = split_of
         self._splits = np.array([split_of[name] for name in truth.image_ids])
         self._negatives = {name: Negatives(self.gallery, self._splits == name) for name in set(split_of.values())}
@@ -76,8 +77,8 @@ class Annotator:
             split=split,
             positive_ids=sorted(right - {target}),
             hard_negatives=listed,
-            slices=slices(parse(text), one, other),
-            edits=len(edits(one, other)),
+            slices=slices(self._subject, gallery.world.parse(text), one, other),
+            edits=len(gallery.world.edits(one, other)),
             verdict=judge(gallery, reference, text, target),
             cleared=sum(name in right for name in mined),
         )

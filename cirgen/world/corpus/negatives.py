@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 
 from cirgen.world.claims import Claims, Copy, claimed_attributes
 from cirgen.world.figure import HIDDEN
-from cirgen.world.gallery import CODES, COLUMNS, Gallery
-from cirgen.world.parser import parse
+from cirgen.world.gallery import CODES, Gallery
 from cirgen.world.truth import alone
 
 Mask = NDArray[np.bool_]
@@ -73,7 +72,7 @@ class Negatives:
     def of(self, wanted: Wanted) -> list[tuple[int, str]]:
         """Return (row, kind) of images that do not fit, each once, the reference first."""
         found = [(wanted.reference, "reference")]
-        claims = parse(wanted.text)
+        claims = self._gallery.world.parse(wanted.text)
         if claims is None:
             return found
         order = self._order(wanted)
@@ -104,27 +103,26 @@ class Negatives:
         yield "one_wrong", (apart == 1) & (~as_new & ~as_old)[:, changes].any(axis=1)
         yield "too_much", as_new[:, changes].all(axis=1) & (apart > 0) & (apart <= FURTHER_CHANGES)
         yield "wrong_direction", self._other_way(wanted, claims)
-        unsaid = [column for name, column in COLUMNS.items() if name not in claimed_attributes(claims)]
+        unsaid = [column for name, column in self._gallery.columns.items() if name not in claimed_attributes(claims)]
         unlike = (~as_old)[:, unsaid].sum(axis=1) >= ANOTHER_FIGURE
         yield "unlike_reference", alone(self._gallery, wanted.text) & unlike
 
     def _other_way(self, wanted: Wanted, claims: Claims) -> Mask:
-        codes, counts = self._gallery.codes, self._gallery.counts
+        codes, counts, columns = self._gallery.codes, self._gallery.counts, self._gallery.columns
         as_new = codes == codes[wanted.target]
         before, after = counts[wanted.reference], counts[wanted.target]
         found: Mask = np.zeros(len(self._gallery), dtype=bool)
         if before and after and before != after:
             moved = np.sign(counts - before) == np.sign(before - after)
-            found |= moved & (counts > 0) & _but(as_new, "object_count")
+            found |= moved & (counts > 0) & self._but(as_new, "object_count")
         for claim in claims:
             if isinstance(claim, Copy):
-                color = codes[wanted.reference, COLUMNS[claim.attribute]]
-                both = (codes[:, [COLUMNS[claim.attribute], COLUMNS[claim.source]]] == color).all(axis=1)
-                found |= both & (color != CODES[HIDDEN]) & _but(as_new, claim.attribute, claim.source)
+                color = codes[wanted.reference, columns[claim.attribute]]
+                both = (codes[:, [columns[claim.attribute], columns[claim.source]]] == color).all(axis=1)
+                found |= both & (color != CODES[HIDDEN]) & self._but(as_new, claim.attribute, claim.source)
         return found
 
-
-def _but(as_new: Mask, *left_out: str) -> Mask:
-    """Return which images [N] are the target but for some attributes."""
-    columns = [column for name, column in COLUMNS.items() if name not in left_out]
-    return np.asarray(as_new[:, columns].all(axis=1))
+    def _but(self, as_new: Mask, *left_out: str) -> Mask:
+        """Return which images [N] are the target but for some attributes."""
+        columns = [column for name, column in self._gallery.columns.items() if name not in left_out]
+        return np.asarray(as_new[:, columns].all(axis=1))

@@ -13,42 +13,23 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any
 
 from cirgen.keys import digest
-from cirgen.world import evaluation_grammar, grammar
 from cirgen.world.build import Truth
+from cirgen.world.corpus.figures import answers_to
 from cirgen.world.corpus.slices import BY_CHANGES, slices
-from cirgen.world.edits import edits, takes_off_hat
-from cirgen.world.figure import HIDDEN, Figure
+from cirgen.world.corpus.subject import Change, OpenEdit, Subject
 from cirgen.world.gallery import Gallery
-from cirgen.world.lexicon import LEXICON, plural
-from cirgen.world.parser import parse
 from cirgen.world.truth import answers
-from cirgen.world.vocabulary import NONE
 
-WRITTEN_BY = "rules: cirgen.world.grammar"
 EACH: Mapping[str, int] = {"train": 200, "validation": 40, "test": 80}
 """Queries that each stratum of a split has at most."""
-STRATA = (*BY_CHANGES, "relation", "count", "negation", "unseen_pair", "open")
 ROUNDS = 3
 """How often at most an image is the reference of one stratum."""
 TRIES = 8
 """Figures tried for one reference before the next is taken."""
 MOST_CHANGES = len(BY_CHANGES)
-
-ANY = "*"
-MORE, FEWER = "more", "fewer"
-_INTENTS = {"relation": "relation", "count": "count", "negation": "removal"}
-"""Stratum to the kind of change that its texts lead with; the others lead with any."""
-
-
-class Change(NamedTuple):
-    """What becomes of one attribute; `after` is `ANY`, `MORE` or `FEWER` where the text leaves the value to choose."""
-
-    attribute: str
-    before: str
-    after: str
 
 
 @dataclass(frozen=True)
@@ -77,23 +58,25 @@ class Asker:
         members: image ids of the split.
         split: its name.
         seed: of every draw.
+        subject: what the images show.
     """
 
-    def __init__(self, truth: Truth, members: Sequence[str], split: str, seed: int) -> None:
-        self._gallery = Gallery(truth.image_ids, truth.figures)
+    def __init__(self, truth: Truth, members: Sequence[str], split: str, seed: int, subject: Subject) -> None:
+        self._gallery = Gallery(truth.image_ids, truth.figures, truth.world)
+        self._subject = subject
         self._families = dict(zip(truth.image_ids, truth.families, strict=True))
         self._members = sorted(members)
         self._split = split
         self._seed = seed
-        self._siblings: dict[str, list[tuple[Figure, int]]] = {}
-        self._names: dict[Figure, list[str]] = {}
+        self._siblings: dict[str, list[tuple[Any, int]]] = {}
+        self._names: dict[Any, list[str]] = {}
         for name, figure in zip(truth.image_ids, truth.figures, strict=True):
             self._names.setdefault(figure, []).append(name)
 
     def questions(self, each: int) -> list[Question]:
         """Return up to `each` queries of every stratum, no two of one reference with the same answers."""
         found: dict[tuple[str, tuple[str, ...]], Question] = {}
-        for stratum in STRATA:
+        for stratum in self._subject.strata:
             rng = random.Random(f"text-first {self._split} {stratum} {self._seed}")
             wanted = len(found) + each
             for reference in self._references(rng):
@@ -112,9 +95,9 @@ class Asker:
         if stratum == "open":
             return self._open(reference, rng)
         one = self._gallery.figure(reference)
-        fitting = [figure for figure, count in self._near(reference) if _is_of(stratum, one, figure, count)]
+        fitting = [figure for figure, count in self._near(reference) if self._is_of(stratum, one, figure, count)]
         for other in rng.sample(fitting, min(TRIES, len(fitting))):
-            texts = self._texts(one, other, _INTENTS.get(stratum, "any"), rng)
+            texts = self._texts(one, other, self._subject.intents.get(stratum, "any"), rng)
             if texts is None:
                 continue
             question = self._asked(reference, texts, other)
@@ -122,42 +105,52 @@ class Asker:
                 return question
         return None
 
-    def _near(self, reference: str) -> list[tuple[Figure, int]]:
+    def _is_of(self, stratum: str, one: Any, other: Any, count: int) -> bool:
+        """Whether the step from one figure to another can be asked for in a stratum."""
+        if stratum in BY_CHANGES:
+            return count == 1 + BY_CHANGES.index(stratum)
+        if stratum == "unseen_pair":
+            return bool(one.shows_held_out_pair() or other.shows_held_out_pair())
+        return stratum != "negation" or self._subject.removes(one, other)
+
+    def _near(self, reference: str) -> list[tuple[Any, int]]:
         """Return the figures of the split that are one to three edits from the reference, with their edits."""
         if reference not in self._siblings:
             one, family = self._gallery.figure(reference), self._families[reference]
             others = dict.fromkeys(self._gallery.figure(m) for m in self._members if self._families[m] == family)
-            counted = [(other, len(edits(one, other))) for other in others]
+            counted = [(other, len(self._subject.world.edits(one, other))) for other in others]
             self._siblings[reference] = [pair for pair in counted if 1 <= pair[1] <= MOST_CHANGES]
         return self._siblings[reference]
 
-    def _texts(self, one: Figure, other: Figure, intent: str, rng: random.Random) -> tuple[str, str] | None:
-        text = grammar.change(one, other, rng, intent)
-        reworded = evaluation_grammar.change(one, other, rng, intent)
+    def _texts(self, one: Any, other: Any, intent: str, rng: random.Random) -> tuple[str, str] | None:
+        text = self._subject.world.change(one, other, rng, intent)
+        reworded = self._subject.world.reworded(one, other, rng, intent)
         return (text, reworded) if text and reworded else None
 
-    def _asked(self, reference: str, texts: tuple[str, str], other: Figure) -> Question:
+    def _asked(self, reference: str, texts: tuple[str, str], other: Any) -> Question:
         """Return the query that asks for one figure."""
         one = self._gallery.figure(reference)
         targets = tuple(self._names[other])
         changes = tuple(Change(name, getattr(one, name), getattr(other, name)) for name in one.differences(other))
-        return self._checked(Question(reference, *texts, targets, changes, tuple(slices(parse(texts[0]), one, other))))
+        claims = self._subject.world.parse(texts[0])
+        found = tuple(slices(self._subject, claims, one, other))
+        return self._checked(Question(reference, *texts, targets, changes, found))
 
     def _open(self, reference: str, rng: random.Random) -> Question | None:
         """Return a query that several figures answer; None where the reference allows none."""
         one = self._gallery.figure(reference)
-        edit = rng.choice(_open_edits(one) or [None])
+        edit = rng.choice([*self._subject.open_edits(one)] or [None])
         if edit is None:
             return None
-        figures = [figure for figure in self._names if edit.answers(one, figure)]
+        figures = [figure for figure in self._names if _answers(edit, one, figure)]
         if len(figures) < 2:
             return None
         others = sorted(name for figure in figures for name in self._names[figure])
         targets = tuple(rng.sample(others, len(others))[:1])
         targets += tuple(name for name in others if name not in targets)
         text, reworded = (rng.choice(texts) for texts in (edit.texts, edit.reworded))
-        claims, other = parse(text), self._gallery.figure(targets[0])
-        found = tuple(slices(claims, one, other, is_open=True))
+        claims, other = self._subject.world.parse(text), self._gallery.figure(targets[0])
+        found = tuple(slices(self._subject, claims, one, other, is_open=True))
         return self._checked(Question(reference, text, reworded, targets, edit.changes, found))
 
     def _checked(self, question: Question) -> Question:
@@ -169,67 +162,8 @@ class Asker:
         return question
 
 
-def _is_of(stratum: str, one: Figure, other: Figure, count: int) -> bool:
-    """Whether the step from one figure to another can be asked for in a stratum."""
-    if stratum in BY_CHANGES:
-        return count == 1 + BY_CHANGES.index(stratum)
-    if stratum == "unseen_pair":
-        return one.shows_held_out_pair() or other.shows_held_out_pair()
-    if stratum == "negation":
-        return any(edit.kind == "remove" or takes_off_hat(edit, one, other) for edit in edits(one, other))
-    return True
-
-
-class _OpenEdit(NamedTuple):
-    """An edit that leaves a value to choose, and ways to say it."""
-
-    changes: tuple[Change, ...]
-    texts: tuple[str, ...]
-    reworded: tuple[str, ...]
-
-    def answers(self, one: Figure, other: Figure) -> bool:
-        """Whether a figure is the reference after the edit: changed in what the edit speaks of, and nowhere else."""
-        return set(one.differences(other)) == {change.attribute for change in self.changes} and all(
-            answers_to(change, str(getattr(other, change.attribute))) for change in self.changes
-        )
-
-
-def answers_to(change: Change, value: str) -> bool:
-    """Whether a value is what an attribute may become."""
-    if change.after == ANY:
-        return value not in (change.before, NONE, HIDDEN)
-    if change.after in (MORE, FEWER):
-        return bool(value) and (int(value) > int(change.before)) == (change.after == MORE) and value != change.before
-    return value == change.after
-
-
-_ADD_GLASSES = _OpenEdit(
-    (Change("glasses", NONE, ANY),),
-    ("add glasses", "give it glasses", "with glasses"),
-    ("has glasses", "gets eyewear", "eyewear added"),
-)
-_ADD_BEARD = _OpenEdit(
-    (Change("beard", NONE, ANY),),
-    ("add facial hair", "let it have facial hair", "with facial hair"),
-    ("has whiskers", "gets whiskers", "whiskers added"),
-)
-
-
-def _open_edits(one: Figure) -> list[_OpenEdit]:
-    """Return the edits of a figure that leave a value to choose."""
-    found = [edit for edit in (_ADD_GLASSES, _ADD_BEARD) if getattr(one, edit.changes[0].attribute) == NONE]
-    if one.wears_hat:
-        changes = (
-            Change("head", one.head, ANY),
-            Change("hair_color", HIDDEN, ANY),
-            Change("hat_color", one.hat_color, HIDDEN),
-        )
-        found.append(_OpenEdit(changes, ("take off the hat", "without the hat"), ("no headgear", "lost the headgear")))
-    return [*found, *(_other_number(one, after) for after in (MORE, FEWER) if one.count)]
-
-
-def _other_number(one: Figure, after: str) -> _OpenEdit:
-    words = LEXICON["object_kind"][one.object_kind]
-    first, second = plural(words.first[0]), plural(words.second[0])
-    texts = (f"{after} {first}", f"there should be {after} {first}")
-    return _OpenEdit((Change("object_count", one.object_count, after),), texts, (f"has {after} {second}",))
+def _answers(edit: OpenEdit, one: Any, other: Any) -> bool:
+    """Whether a figure is the reference after the edit: changed in what the edit speaks of, and nowhere else."""
+    return set(one.differences(other)) == {change.attribute for change in edit.changes} and all(
+        answers_to(change, str(getattr(other, change.attribute))) for change in edit.changes
+    )

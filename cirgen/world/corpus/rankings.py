@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from cirgen_benchmark.protocols.parts import Asked
     from cirgen_benchmark.protocols.retrieval import Retrieval
 
-ENCODER = "cirgen:judge-encoder"
 METHODS = ("composed", "text_only", "image_only")
 DEPTH = 50
 """Images of a list."""
@@ -106,7 +105,7 @@ class Embedder:
         model: of the encoder.
     """
 
-    def __init__(self, image_ids: Sequence[str], images: ImageReader, model: str = ENCODER) -> None:
+    def __init__(self, image_ids: Sequence[str], images: ImageReader, model: str) -> None:
         from cirgen.encoders.transformers import TransformersEncoder
         from cirgen.model_settings import Encoder
 

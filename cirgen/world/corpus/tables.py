@@ -16,7 +16,7 @@ from cirgen.store import quoted, stream
 from cirgen.world.build import Truth
 from cirgen.world.corpus.mined import Annotator, Truthful
 from cirgen.world.corpus.questions import Question
-from cirgen.world.gallery import NAMES
+from cirgen.world.worlds import World
 
 if TYPE_CHECKING:
     import duckdb
@@ -42,15 +42,12 @@ TEXT_FIRST = pa.schema(
     ]
 )
 
-ATTRIBUTES = pa.schema(
-    [
-        pa.field("image_id", pa.string()),
-        pa.field("split", pa.string()),
-        pa.field("family", pa.int32()),
-        pa.field("unseen_pair", pa.bool_()),
-        *(pa.field(name, pa.string()) for name in NAMES),
-    ]
-)
+
+def attributes_schema(world: World) -> pa.Schema:
+    """Return the columns of `attributes`."""
+    known = [("image_id", pa.string()), ("split", pa.string()), ("family", pa.int32()), ("unseen_pair", pa.bool_())]
+    return pa.schema([*known, *((name, pa.string()) for name in world.names)])
+
 
 VERDICTS = ("parsed", "correct", "exhaustive", "unique", "composed", "good")
 TRUTH = pa.schema(
@@ -128,7 +125,8 @@ def truth_rows(tables: CorpusTables, split: str) -> Iterator[dict[str, Any]]:
 
 def attribute_rows(truth: Truth, split_of: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """Yield the rows of `attributes`, by image_id."""
-    for name, figure, family in sorted(zip(truth.image_ids, truth.figures, truth.families, strict=True)):
+    rows = zip(truth.image_ids, truth.figures, truth.families, strict=True)
+    for name, figure, family in sorted(rows, key=lambda row: row[0]):
         known = {"split": split_of[name], "family": family, "unseen_pair": figure.shows_held_out_pair()}
         yield {"image_id": name, **known, **asdict(figure)}
 

@@ -44,6 +44,10 @@ CLASSES: tuple[tuple[str, ...], ...] = tuple((HIDDEN, *values(name)) for name in
 BRIEF_WORDS = (4, 14)
 CHANGES, COMPARISONS = 3, 2
 """Texts asked for one pair, and texts compared with its change, every other one faulty."""
+COMPARED_SHARE = 0.4
+"""Share of batches of the last phase that compare texts: it doubles their tokens."""
+CAPTION_SHARE = SPLIT_SHARE = 0.5
+"""Of the rows that could ask so."""
 MISTAKEN_SHARE = 0.25
 """Share of comparisons whose observed change is itself mistaken, as a model's is: the images decide then."""
 FARTHEST = 3
@@ -53,7 +57,7 @@ NEAR_SHARES = {"near": (0.8, 0.2, 0.0), "all": (0.4, 0.4, 0.2)}
 _TRIES = 12
 
 MLLM = Settings(
-    width=128, layers=(4, 4), vision_steps=200, vision_batch=64, compare_steps=100, compare_batch=48, near_steps=120,
+    width=128, layers=(4, 4), vision_steps=600, vision_batch=64, compare_steps=100, compare_batch=48, near_steps=120,
     steps=600, batch=12,
 )  # fmt: skip
 """Half the width of the figures' model: there is less to see and to say."""
@@ -233,36 +237,35 @@ class FurnitureLessons(Lessons):
         return [self.pool.picture(item, rng) for item in (reference, target)]
 
     def row(self, indices: Sequence[int], rng: random.Random) -> list[Lesson]:
-        """Return the questions about a pair."""
-        reference, target = (self.pool.items[index // self.pool.poses] for index in indices)
+        """Return the questions about a pair, comparisons among them."""
+        return [*self._told(indices, rng), *self._compared(indices, rng)]
+
+    def batch(self, rng: random.Random) -> Any:
+        """Return the images of all rows, row by row, and the packed questions."""
+        rows = [self.images(False, rng) for _ in range(self.settings.batch)]
+        ask_all = self.part == "all" and rng.random() < COMPARED_SHARE
+        lessons = [self.row(row, rng) if ask_all else self._told(row, rng) for row in rows]
+        return [index for row in rows for index in row], self.packer.pack(len(rows[0]), lessons)
+
+    def _pair(self, indices: Sequence[int]) -> list[Item]:
+        return [self.pool.items[index // self.pool.poses] for index in indices]
+
+    def _told(self, indices: Sequence[int], rng: random.Random) -> list[Lesson]:
+        """Return what is asked of the pictures alone: changes, now and then captions."""
+        reference, target = self._pair(indices)
         lessons = [change_images(reference, target, rng) for _ in range(CHANGES)]
-        if self.part == "near":  # seeing a change comes first; whether a text tells it is learnt with all the rest
-            return lessons
-        lessons += [compare_changes(reference, target, rng, right=turn % 2 == 0) for turn in range(COMPARISONS)]
-        if rng.random() < 0.5:
-            lessons.append(split_claims(reference, target, rng))
-        if rng.random() < 0.5:
+        if rng.random() < CAPTION_SHARE:
             lessons.append(ask("caption-attributes", caption(reference, rng)))
-        if rng.random() < 0.5:
+        if rng.random() < CAPTION_SHARE:
             words = rng.randint(*BRIEF_WORDS)
             lessons.append(ask("caption-brief", caption(reference, rng, words), words=words))
         return lessons
 
-    def batch(self, rng: random.Random) -> Any:
-        """Return the images of all rows, row by row, and the packed questions."""
-        return self.packed([self.images(False, rng) for _ in range(self.settings.batch)], rng)
-
-
-def _see_as_figures_do(model: Any) -> None:
-    """Begin with the vision tower of the figures' encoder, which knows edges and colours, where the shapes fit."""
-    from transformers import CLIPModel
-
-    from cirgen.resources import local_path
-
-    seen: Any = CLIPModel.from_pretrained(local_path("cirgen:filter-encoder")).vision_model
-    tower = getattr(model.model.vision_tower, "vision_model", model.model.vision_tower)
-    if seen.config.hidden_size == tower.config.hidden_size:
-        tower.load_state_dict(seen.state_dict())
+    def _compared(self, indices: Sequence[int], rng: random.Random) -> list[Lesson]:
+        """Return what is asked of texts: whether they tell the change, and their single changes."""
+        reference, target = self._pair(indices)
+        lessons = [compare_changes(reference, target, rng, right=turn % 2 == 0) for turn in range(COMPARISONS)]
+        return [*lessons, split_claims(reference, target, rng)] if rng.random() < SPLIT_SHARE else lessons
 
 
 def school(pool: Path | None = None) -> School:

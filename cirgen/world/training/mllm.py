@@ -244,8 +244,6 @@ class School(NamedTuple):
     texts: Callable[[], list[str]] = tokenizer_texts
     """For the tokenizer: they hold every word."""
     course: type[Lessons] = Lessons
-    begin: Callable[[Any], None] | None = None
-    """Gives an untrained model weights to begin from."""
 
 
 def vision_loss(trainee: Trainee, pool: Pool, size: int) -> Loss:
@@ -348,10 +346,7 @@ def train_mllm(
 
 def _build(settings: Settings, school: School) -> tuple[Any, PreTrainedTokenizerFast]:
     tokenizer = mllm_tokenizer(school.texts())
-    model = build_mllm(tokenizer, settings.width, settings.layers)
-    if school.begin:
-        school.begin(model)
-    return model, tokenizer
+    return build_mllm(tokenizer, settings.width, settings.layers), tokenizer
 
 
 def _load(folder: Path) -> tuple[Any, PreTrainedTokenizerFast]:

@@ -87,8 +87,8 @@ def test_a_preset_loads_and_says_how_to_run_it_and_what_it_asks(name: str) -> No
     assert second.endswith((".", "?"))
 
 
-def test_what_ships_is_the_demos_ours_and_the_papers_ten() -> None:
-    assert set(PRESETS.names()) == {"demo", "demo-full", *OWN, *STAGE_TWO}
+def test_what_ships_is_the_embedded_worlds_ours_and_the_papers_ten() -> None:
+    assert set(PRESETS.names()) == {"demo", "demo-full", "furniture", *OWN, *STAGE_TWO}
     assert len(STAGE_TWO) == 10
 
 

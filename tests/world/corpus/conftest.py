@@ -8,7 +8,7 @@ import pytest
 
 from cirgen.run_folder import Run
 from cirgen.world.corpus.build import build_corpus
-from toy_corpora import PUBLISHED, QUESTIONS, Corpus, make_run
+from toy_corpora import FURNITURE, PUBLISHED, QUESTIONS, Corpus, make_run
 
 
 @pytest.fixture(scope="session")
@@ -24,12 +24,13 @@ def small(toy_run: Run) -> Corpus:
     return Corpus(folder)
 
 
-@pytest.fixture(params=["small", "published"])
+@pytest.fixture(params=["small", PUBLISHED.name, FURNITURE.name])
 def corpus(request: pytest.FixtureRequest) -> Iterator[Corpus]:
-    """Promises hold of a small corpus, made here, and of the published one."""
+    """Promises hold of a small corpus, made here, and of the published ones."""
+    folder = PUBLISHED.with_name(request.param)
     if request.param == "small":
         yield request.getfixturevalue("small")
-    elif (PUBLISHED / "manifest.json").is_file():
-        yield Corpus(PUBLISHED)
+    elif (folder / "manifest.json").is_file():
+        yield Corpus(folder)
     else:
         pytest.skip("the published corpora are in git alone")

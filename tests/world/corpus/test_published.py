@@ -14,7 +14,7 @@ import pytest
 from cirgen import __file__ as package
 from commands import cirgen, said
 from hub_server import TOKEN, hub_server
-from toy_corpora import PUBLISHED, Corpus
+from toy_corpora import FURNITURE, PUBLISHED, Corpus
 
 ROOT = Path(package).parent.parent
 LOAD = """
@@ -53,7 +53,8 @@ def test_a_corpus_goes_to_the_hub_and_comes_back_from_it_by_its_tag(small: Corpu
 
 
 @pytest.mark.long
-def test_a_published_corpus_loads_where_nothing_but_datasets_is_installed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("published", [PUBLISHED, FURNITURE], ids=lambda folder: folder.name)
+def test_a_published_corpus_loads_where_nothing_but_datasets_is_installed(tmp_path: Path, published: Path) -> None:
     """Every config, every split, every picture, in the versions that the project pins."""
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
     python = str(tmp_path / "venv" / "bin" / "python")
@@ -62,14 +63,14 @@ def test_a_published_corpus_loads_where_nothing_but_datasets_is_installed(tmp_pa
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environment |= {"HF_HOME": str(tmp_path / "home")}
     done = subprocess.run(
-        [python, "-c", LOAD, str(PUBLISHED), ""],
+        [python, "-c", LOAD, str(published), ""],
         env=environment,
         capture_output=True,
         text=True,
         cwd=tmp_path,
         check=True,
     )
-    assert rows_of(done.stdout) == Corpus(PUBLISHED).manifest["rows"]
+    assert rows_of(done.stdout) == Corpus(published).manifest["rows"]
 
 
 def test_make_publish_finds_the_corpora_of_the_checkout() -> None:

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from cirgen.recipe_file import load_recipe
 from cirgen.world import evaluation_grammar, grammar
 from cirgen.world.build import TABLE, read_truth, shipped
+from cirgen.world.corpus.figures import FAMILIES, FIGURES, MEANINGS
 from cirgen.world.corpus.negatives import KINDS, Negatives, Wanted
-from cirgen.world.corpus.questions import STRATA, Asker
-from cirgen.world.corpus.slices import BY_CHANGES, MEANINGS, MORE, slices
-from cirgen.world.corpus.splits import FAMILIES, splits
+from cirgen.world.corpus.questions import Asker
+from cirgen.world.corpus.slices import BY_CHANGES, MORE, slices
+from cirgen.world.corpus.splits import splits
 from cirgen.world.gallery import Gallery
 from cirgen.world.parser import parse
 from cirgen.world.vocabulary import HELD_OUT_PAIRS
@@ -33,7 +34,7 @@ def test_a_query_is_in_one_slice_by_its_changes_and_in_that_of_what_it_was_asked
         text = module.change(one, other, random.Random(seed), intent)
         if text is None:
             continue
-        found = slices(parse(text), one, other)
+        found = slices(FIGURES, parse(text), one, other)
         assert sum(name in found for name in (*BY_CHANGES, MORE)) == 1
         assert not name or name in found, text
         assert ("unseen_pair" in found) == any(
@@ -46,12 +47,12 @@ def test_a_query_is_in_one_slice_by_its_changes_and_in_that_of_what_it_was_asked
 
 def test_a_text_that_takes_something_away_is_a_negation_and_one_that_replaces_it_is_not() -> None:
     with_glasses = BASE.with_values(glasses="visor")
-    assert "negation" in slices(parse("no glasses"), with_glasses, BASE)
-    assert "negation" not in slices(parse("add a visor"), BASE, with_glasses)
+    assert "negation" in slices(FIGURES, parse("no glasses"), with_glasses, BASE)
+    assert "negation" not in slices(FIGURES, parse("add a visor"), BASE, with_glasses)
     with_hat = BASE.with_values(head="cap", hat_color="red")
-    assert "negation" in slices(parse("take off the hat to show curly black hair"), with_hat, BASE)
-    assert "negation" not in slices(parse("the black cap"), with_hat, with_hat.with_values(hat_color="black"))
-    assert slices(None, BASE, with_glasses)[-1] == "unreadable"
+    assert "negation" in slices(FIGURES, parse("take off the hat to show curly black hair"), with_hat, BASE)
+    assert "negation" not in slices(FIGURES, parse("the black cap"), with_hat, with_hat.with_values(hat_color="black"))
+    assert slices(FIGURES, None, BASE, with_glasses)[-1] == "unreadable"
 
 
 def test_no_hard_negative_of_any_pair_is_listed_twice_or_is_right() -> None:
@@ -67,12 +68,12 @@ def test_no_hard_negative_of_any_pair_is_listed_twice_or_is_right() -> None:
 
 
 def test_every_family_of_the_shipped_figures_has_a_split_and_test_alone_has_every_slice() -> None:
-    of_image = splits(TRUTH)
+    of_image = splits(TRUTH, FAMILIES, FIGURES.images)
     assert len(of_image) == len(TRUTH.image_ids)
     assert sorted(family for families in FAMILIES.values() for family in families) == sorted(set(TRUTH.families))
     members = [name for name, split in of_image.items() if split == "test"]
-    questions = Asker(TRUTH, members, "test", 0).questions(3)
-    assert {name for question in questions for name in question.slices} >= set(STRATA)
+    questions = Asker(TRUTH, members, "test", 0, FIGURES).questions(3)
+    assert {name for question in questions for name in question.slices} >= set(FIGURES.strata)
     assert len({(question.reference, question.targets) for question in questions}) == len(questions)
 
 
