@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,15 @@ _ABSENT = object()
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, dict) and (name := _name(value)):
+        return name
     return "(absent)" if value is _ABSENT else "null" if value is None else str(value)
+
+
+def _name(item: Any) -> str | None:
+    """Return what a filter, a signal or a layout is called, None for what has no name."""
+    named = isinstance(item, dict) and (item.get("name") or item.get("kind"))
+    return str(named) if named else None
 
 
 def changes(before: Any, after: Any, path: str = "") -> Iterator[Change]:
@@ -73,11 +82,26 @@ def changes(before: Any, after: Any, path: str = "") -> Iterator[Change]:
         for key in dict.fromkeys([*before, *after]):
             yield from changes(before.get(key, _ABSENT), after.get(key, _ABSENT), f"{path}.{key}".lstrip("."))
     elif isinstance(before, list) and isinstance(after, list):
-        for index in range(max(len(before), len(after))):
-            items = [values[index] if index < len(values) else _ABSENT for values in (before, after)]
-            yield from changes(items[0], items[1], f"{path}.{index}")
+        for index, one, other in _aligned(before, after):
+            yield from changes(one, other, f"{path}.{index}")
     elif before != after:
         yield Change(path, before, after)
+
+
+def _aligned(before: Sequence[Any], after: Sequence[Any]) -> Iterator[tuple[int, Any, Any]]:
+    """Yield index, old and new item of two lists: those of one name face each other, others stand alone."""
+    names = [[_name(item) or "" for item in items] for items in (before, after)]
+    if "" in names[0] or "" in names[1]:
+        for index in range(max(len(before), len(after))):
+            items = [values[index] if index < len(values) else _ABSENT for values in (before, after)]
+            yield index, items[0], items[1]
+        return
+    for kind, first, last, start, end in SequenceMatcher(None, names[0], names[1], autojunk=False).get_opcodes():
+        if kind == "equal":
+            yield from ((start + at, before[first + at], after[start + at]) for at in range(end - start))
+        else:
+            yield from ((index, before[index], _ABSENT) for index in range(first, last))
+            yield from ((index, _ABSENT, after[index]) for index in range(start, end))
 
 
 def enter(run: Run) -> list[Change]:

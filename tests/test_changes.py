@@ -40,6 +40,18 @@ def test_a_list_that_grew_or_shrank_is_told_item_by_item() -> None:
     assert [str(change) for change in changes({"a": [1]}, {"a": [1, 2]})] == ["a.1: (absent) -> 2"]
 
 
+def test_a_filter_that_comes_or_goes_is_told_by_its_name_and_the_others_are_compared_with_themselves() -> None:
+    lint, judge = {"name": "lint", "min_words": 2}, {"name": "judge", "model": {"model": "x"}}
+    assert [str(one) for one in changes({"filter": [lint, judge]}, {"filter": [judge]})] == [
+        "filter.0: lint -> (absent)"
+    ]
+    changed = {"filter": [{"name": "people"}, {**lint, "min_words": 3}, judge]}
+    assert [str(one) for one in changes({"filter": [lint, judge]}, changed)] == [
+        "filter.0: (absent) -> people",
+        "filter.1.min_words: 2 -> 3",
+    ]
+
+
 @pytest.mark.parametrize(
     ("override", "again"),
     [
