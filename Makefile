@@ -74,6 +74,12 @@ cards: $(BIN)/.cirgen ## Make the published corpora anew, with all that is measu
 	$(BIN)/cirgen bench cards/voxel-figures --preset demo --output runs/bench/voxel-figures
 	$(BIN)/cirgen world corpus runs/voxel-figures --out cards/voxel-figures \
 		--audit runs/audit/voxel-figures/audit.json --bench runs/bench/voxel-figures/bench.json
+	$(BIN)/cirgen run recipes/furniture.yaml
+	$(BIN)/cirgen world corpus runs/furniture --out cards/furniture
+	$(BIN)/cirgen audit cards/furniture --encoder cirgen:furniture-judge-encoder --out runs/audit/furniture
+	$(BIN)/cirgen bench cards/furniture --preset furniture --output runs/bench/furniture
+	$(BIN)/cirgen world corpus runs/furniture --out cards/furniture \
+		--audit runs/audit/furniture/audit.json --bench runs/bench/furniture/bench.json
 	$(BIN)/cirgen world cards cards
 
 CARDS ?= cards

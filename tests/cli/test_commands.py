@@ -169,7 +169,7 @@ def test_a_copied_recipe_opens_with_a_command_that_runs_it_once_the_told_line_is
     lines = (tmp_path / "my.yaml").read_text().splitlines()
     assert lines[0] == "# To run: cirgen run my.yaml"
     assert told[-1] == "my.yaml. To run: cirgen run my.yaml"
-    assert (len(told) == 1) == name.startswith(("demo", "voxel-figures"))
+    assert (len(told) == 1) == name.startswith(("demo", "voxel-figures", "furniture"))
     for line in told[:-1]:
         place, _, what = line.partition(": edit ")
         number, field = int(place.removeprefix("my.yaml:")), what.split()[0]

@@ -54,6 +54,7 @@ def corpus_facts(
         "many": sum(len(one.targets) > 1 for _, one in asked),
         "most": max((len(one.targets) for _, one in asked), default=0),
         "good": sum(one.verdict.good for one in accepted),
+        "refused": _refused(tables),
         "unsaid_positives": sum(bool(one.positive_ids) for one in accepted),
         "cleared": sum(one.cleared for one in accepted),
         "cleared_rows": sum(bool(one.cleared) for one in accepted),
@@ -93,6 +94,15 @@ def _slice_rows(
 def _kind_rows(meanings: Mapping[str, str], kinds: Iterable[str]) -> list[tuple[str, str, int]]:
     counts = Counter(kinds)
     return [(kind, meaning, counts[kind]) for kind, meaning in meanings.items()]
+
+
+def _refused(tables: CorpusTables) -> dict[str, tuple[int, float]]:
+    """Return, by filter, how many rows it refused, and which share of them (0 to 1) is good."""
+    found: dict[str, list[bool]] = {}
+    for one in tables.truths:
+        if reason := tables.reasons[one.triplet_id]:
+            found.setdefault(reason.partition(":")[0], []).append(one.verdict.good)
+    return {name: (len(good), sum(good) / len(good)) for name, good in found.items()}
 
 
 def percent(value: Share) -> str:

@@ -58,7 +58,7 @@ _TRIES = 12
 
 MLLM = Settings(
     width=128, layers=(4, 4), vision_steps=600, vision_batch=64, compare_steps=100, compare_batch=48, near_steps=120,
-    steps=600, batch=12,
+    steps=1350, batch=12,
 )  # fmt: skip
 """Half the width of the figures' model: there is less to see and to say."""
 ENCODERS = {"filter-encoder": 11, "judge-encoder": 12}
@@ -288,7 +288,7 @@ class EncoderSettings:
     purpose: str
     width: int = 96
     layers: tuple[int, int] = (4, 2)
-    steps: int = 300
+    steps: int = 900
     batch: int = 96
     rate: float = 2e-3
 
