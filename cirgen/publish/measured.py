@@ -126,7 +126,7 @@ def truth_section(record: Mapping[str, Any]) -> str:
     rows = [(name, f"{part['rows']:,}", *(_share(part[m]) for m in measures)) for name, part in parts.items()]
     return "\n".join(
         [
-            "Counted from the exact attributes of the figures, which nothing that made these rows has read; percent, "
+            "Counted from the exact attributes of the pictures, which nothing that made these rows has read; percent, "
             "with 95 % intervals clustered by reference.",
             "",
             *_table(("triplets", "rows", *measures), rows),

@@ -8,7 +8,7 @@ MEANINGS = {
     "unique": "no other image of the dataset fits as well as the target does",
     "composed": "neither the text alone nor the reference alone finds the target: more than ten images fit either",
     "good": "all four",
-    "unparsable": "the text is outside the grammar of the figures; it counts as none of the above",
-    "held-out pairs": "an image shows two values together, as a green hoodie, that no training ever showed together",
+    "unparsable": "the text is outside the grammars of its world; it counts as none of the above",
+    "held-out pairs": "an image shows values together, as a green hoodie or a red lounge chair, that no training did",
 }
 """Word to meaning."""
