@@ -59,11 +59,16 @@ class Supply:
         self._fill()
         if not self._sorted or policy not in (None, self._sorted[0].policy):
             return []
-        first = self._sorted[0]
-        request = first.request
-        allowed = self._limits.rows(len(request.image_ids), max(first.length, length), request.max_new_tokens) - rows
         batch: list[Row] = []
-        while len(batch) < allowed and self._sorted and self._joins(self._sorted[0], first):
+        shared, shortest = self._sorted[0].policy, self._sorted[0].length
+        longest = shortest
+        while self._sorted and self._sorted[0].policy == shared:
+            row = self._sorted[0]
+            shortest, longest = min(shortest, row.length), max(longest, row.length)
+            request = row.request
+            allowed = self._limits.rows(len(request.image_ids), max(longest, length), request.max_new_tokens) - rows
+            if len(batch) >= allowed or shortest < SHORTEST_SHARE * longest:
+                break
             batch.append(self._sorted.popleft())
         self._bytes -= sum(row.size for row in batch)
         self._wanted = min(self._window, self._held + 2 * len(batch))
@@ -71,7 +76,7 @@ class Supply:
 
     def put_back(self, rows: Sequence[Row]) -> None:
         """Take back rows that were too many at once."""
-        self._sorted.extendleft(sorted(rows, key=_order, reverse=True))
+        self._sorted.extendleft(reversed(_together(rows)))
         self._bytes += sum(row.size for row in rows)
 
     def set_apart(self, rows: Sequence[Row]) -> None:
@@ -81,10 +86,6 @@ class Supply:
     @property
     def _held(self) -> int:
         return len(self._sorted) + len(self._coming)
-
-    @staticmethod
-    def _joins(row: Row, first: Row) -> bool:
-        return row.policy == first.policy and row.length >= SHORTEST_SHARE * first.length
 
     def _fill(self) -> None:
         while self._held < self._wanted and (self._bytes < WINDOW_BYTES or not self._held):
@@ -104,16 +105,17 @@ class Supply:
 
 
 def _together(rows: Sequence[Row]) -> list[Row]:
-    """Return rows longest first, those of one policy about the same images one after another."""
-    longest: dict[Any, int] = {}
-    for row in rows:
-        about = _about(row)
-        longest[about] = max(longest.get(about, 0), row.length)
-    return sorted(rows, key=lambda row: (row.policy, -longest[_about(row)], row.request.image_ids, _order(row)))
-
-
-def _about(row: Row) -> Any:
-    return (row.policy, row.request.image_ids or row.length)
+    """Return rows longest first; those of like length about the same images come one after another."""
+    groups: dict[Any, list[Row]] = {}
+    apart: list[list[Row]] = []
+    for row in sorted(rows, key=_order):
+        about = (row.policy, row.request.image_ids)
+        alike = groups.get(about)
+        if alike is None or not row.request.image_ids or row.length < SHORTEST_SHARE * alike[0].length:
+            alike = groups[about] = []
+            apart.append(alike)
+        alike.append(row)
+    return [row for alike in sorted(apart, key=lambda alike: _order(alike[0])) for row in alike]
 
 
 def _order(row: Row) -> tuple[Any, ...]:
