@@ -18,6 +18,7 @@ from cirgen.dataset_cache import cache_of
 from cirgen.errors import UserError
 from cirgen.pictures import decode
 from cirgen.resources import local_path
+from cirgen.yaml_text import NotYamlError, read_yaml
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -49,6 +50,7 @@ def load_triplets(
         revision: branch, tag or commit of the repository.
         images: folder of the original images (`cirgen:images` for what ships), for a corpus that goes without them;
             they are found by the `source_id` of their source, else by name anywhere below, and held to their hash.
+            A corpus within its run knows the folder that the recipe names.
 
     Raises:
         UserError: no such corpus or split, or a picture that the corpus does not have.
@@ -63,7 +65,23 @@ def load_pictures(
 ) -> CorpusPictures:
     """Load the pictures of a corpus by image id; arguments and errors as of `load_triplets`."""
     pictures = load_config(path_or_repo, "images", "train", revision)
+    if images is None and "image" not in pictures.column_names:
+        images = _originals_of_run(Path(path_or_repo).expanduser().parent)
     return CorpusPictures(pictures, None if images is None else _Originals(local_path(str(images))))
+
+
+def _originals_of_run(folder: Path) -> Path | None:
+    """Return where a run took its pictures from, None where that is no folder that is still there."""
+    recipe = folder / "recipe.yaml"
+    if not recipe.is_file():
+        return None
+    try:
+        source = read_yaml(recipe.read_text(encoding="utf8")).data["images"]
+        path = local_path(str(source["path"]))
+    except (OSError, ValueError, LookupError, TypeError, NotYamlError):
+        return None
+    found = {"folder": path, "manifest": path.parent}.get(str(source.get("kind")))
+    return found if found is not None and found.is_dir() else None
 
 
 def load_config(path_or_repo: str | Path, config: str, split: str, revision: str | None = None) -> Dataset:
@@ -195,9 +213,9 @@ class CorpusPictures:
 
 def _without_images(alias: Mapping[str, str]) -> str:
     return (
-        f"This corpus goes without its images: give `images`, the folder that holds the originals of its source "
-        f"'{alias['source']}', such as '{alias['source_id']}'; or have it made again with 'export.images: embed' and "
-        "their licence under 'images.license'."
+        "This corpus goes without its images: give `images` (--images), the folder that holds the originals of its "
+        f"source '{alias['source']}', such as '{alias['source_id']}'; or have it made again with "
+        "'export.images: embed' and their licence under 'images.license'."
     )
 
 

@@ -105,6 +105,17 @@ def test_a_corpus_without_images_says_which_folder_is_meant_and_what_else_helps(
         load_triplets(run.dataset, images=run.folder / "nowhere")
 
 
+def test_a_corpus_within_its_run_knows_the_folder_that_the_recipe_names(run: Run) -> None:
+    export(with_recipe(run, export={"images": "none"}))
+    recipe = run.folder / "recipe.yaml"
+    recipe.write_text(f"images: {{kind: folder, path: {run.folder.parent / 'images'}}}")
+    _check(run, load_triplets(run.dataset)[0])
+    for useless in ("images: {kind: folder, path: gone}", "images: {kind: dataset, path: images}", "[", "images: 3"):
+        recipe.write_text(useless)
+        with pytest.raises(UserError, match="This corpus goes without its images"):
+            load_triplets(run.dataset)
+
+
 def test_originals_are_found_by_name_wherever_they_lie_in_the_folder(run: Run, tmp_path: Path) -> None:
     rows = pq.read_table(run.catalog).to_pylist()
     for row in rows:  # as benchmarks do it: names without a suffix

@@ -74,7 +74,7 @@ def test_a_dataset_without_pictures_says_how_to_have_them(tmp_path: Path) -> Non
     export(run)
     corpus = read(run.dataset)
     assert corpus.pictures is None
-    assert "--images FOLDER" in corpus.no_pictures
+    assert "give `images` (--images)" in corpus.no_pictures
     with_originals = read(run.dataset, images=tmp_path / "images")
     assert with_originals.open(with_originals.rows[0].reference).size[0] == 96
 

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import random
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -186,11 +187,13 @@ def test_pictures_of_other_formats_become_png() -> None:
 
 def test_a_corpus_without_pictures_takes_the_originals(run: Run, tmp_path: Path) -> None:
     export(with_recipe(run, export={"images": "none"}))
+    alone = tmp_path / "alone" / "dataset"
+    shutil.copytree(run.dataset, alone)
     with pytest.raises(UserError, match="This corpus goes without its images"):
-        write_export(DatasetFolder(run.dataset, Silent()), "folder", tmp_path / "out")
+        write_export(DatasetFolder(alone, Silent()), "folder", tmp_path / "out")
     assert not (tmp_path / "out").exists()
     originals = tmp_path / "images"
-    write_export(DatasetFolder(run.dataset, Silent(), originals), "folder", tmp_path / "out")
+    write_export(DatasetFolder(alone, Silent(), originals), "folder", tmp_path / "out")
     assert len(list((tmp_path / "out" / "train" / "images").rglob("*.png"))) == 9
 
 

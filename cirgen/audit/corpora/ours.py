@@ -92,7 +92,7 @@ def _pictures(name: str, options: Options) -> tuple[Pictures | None, str]:
     except UserError as error:
         if options.images is not None:
             raise
-        return None, f"{error} (Here: --images FOLDER.)"
+        return None, str(error)
     return OurPictures(found), ""
 
 

@@ -174,10 +174,10 @@ def write_pictures(
         place: gives the file of an id and a suffix.
         told: called with the id and the file of each.
     """
-    count = 0
+    count, pictures = 0, corpus.pictures
     with corpus.progress.step("Write pictures") as step:
         for image_id in ids:
-            suffix, content = plain_picture(corpus.pictures.read(image_id))
+            suffix, content = plain_picture(pictures.read(image_id))
             path = place(image_id, suffix)
             path.parent.mkdir(parents=True, exist_ok=True)
             if not path.exists():
