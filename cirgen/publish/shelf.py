@@ -114,7 +114,9 @@ def _verdict(one: Corpus) -> list[str]:
     if record is None:
         return [f"**{one.name}** was not benched.", ""]
     indicative = " It is indicative: too little was trained for more." if record.get("indicative") else ""
-    return [f"**{one.name}**, `cirgen bench cards/{one.name}`: {record['verdict']}{indicative}", ""]
+    preset = record.get("preset", {}).get("name")
+    command = f"cirgen bench cards/{one.name}" + (f" --preset {preset}" if preset else "")
+    return [f"**{one.name}**, `{command}`: {record['verdict']}{indicative}", ""]
 
 
 def _numbers(config: str) -> Callable[[Corpus], str]:
