@@ -15,6 +15,8 @@ SAVE_SECONDS = 30.0
 """A kill forgets what was spent in so long; the rows themselves are safe by the store's own rule."""
 TOKENS_OF_IMAGE = 3_000
 """Of a picture within the usual pixel limit, at most: a guess for requests that go out before any is answered."""
+UNCHARGED = frozenset({"image_error", "engine_error", "oom"})
+"""Statuses of requests that no model answered."""
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer", Result, Choice, Likelihood)
@@ -180,8 +182,15 @@ class Metered(Backend):
             return 0.0
         if self._answered.requests:
             return self._answered.cost / self._answered.requests
-        prompt_tokens = len(request.prompt) + TOKENS_OF_IMAGE * len(request.image_ids)
-        return self.price.of(prompt_tokens, request.max_new_tokens)
+        return self.price.of(_most_tokens(request), request.max_new_tokens)
+
+    def _cost(self, answer: Result | Choice | Likelihood, written: int) -> float:
+        """Return what an answer cost: as much as it may have where a server does not tell its tokens."""
+        if self.price is None:
+            return 0.0
+        if answer.prompt_tokens or answer.status in UNCHARGED:
+            return self.price.of(answer.prompt_tokens, written)
+        return self.price.of(_most_tokens(answer.request), written or answer.request.max_new_tokens)
 
     def _counted(self, answers: Iterator[Answer]) -> Iterator[Answer]:
         before = self._spending.in_flight
@@ -196,10 +205,13 @@ class Metered(Backend):
 
     def _count(self, answer: Result | Choice | Likelihood) -> None:
         written = 0 if isinstance(answer, Likelihood) else answer.output_tokens
-        cost = 0.0 if self.price is None else self.price.of(answer.prompt_tokens, written)
-        usage = Usage(1, answer.prompt_tokens, written, cost)
+        usage = Usage(1, answer.prompt_tokens, written, self._cost(answer, written))
         self._answered += usage
         self._spending.count(self.identity.model, usage)
+
+
+def _most_tokens(request: Request) -> int:
+    return len(request.prompt) + TOKENS_OF_IMAGE * len(request.image_ids)
 
 
 def summed(known: Mapping[str, Mapping[str, float]], spent: Mapping[str, Usage]) -> dict[str, dict[str, float]]:

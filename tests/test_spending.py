@@ -76,6 +76,25 @@ def test_generation_stays_below_the_cap_and_every_request_that_went_out_is_answe
     assert spending.in_flight == 0
 
 
+class Silent(Counted):
+    """Does not tell how many tokens anything took."""
+
+    @staticmethod
+    def _result(request: Request) -> Result:
+        return Result(request, "ok", "", "text", "stop", 0, 0)
+
+
+def test_a_cap_holds_where_nobody_tells_tokens_each_request_counts_as_much_as_it_may_cost() -> None:
+    spending = Spending()
+    spending.cap(20.0, None)
+    answered = 0
+    with pytest.raises(LimitReachedError):
+        for _ in spending.metered(Silent(1)).generate(requests(40), NoImages()):
+            answered += 1
+    assert answered == 10
+    assert spending.spent == Usage(10, 0, 0, 20.0)
+
+
 def test_the_same_call_again_gets_further_each_time_until_all_is_there() -> None:
     left, calls = requests(10), 0
     while left:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -30,6 +31,7 @@ LONGEST_PAUSE = 3600.0
 """Seconds; a server that asks for more is as good as down."""
 PROBE_SECONDS = 10.0
 PROBE_TRIES = 3
+MOST_TOKENS = 2**31 - 1  # that a row has room for
 SHOWN = 300
 """Characters of a server's words that are passed on."""
 INSTALL = "pip install 'cirgen[server]'"
@@ -253,21 +255,37 @@ def reply_of(text: str) -> Reply:
         if not isinstance(content, str | None):
             raise TypeError("its content is no text")
         return Reply(
-            content,
-            str(choice.get("finish_reason") or ""),
-            int(usage.get("prompt_tokens") or 0),
-            int(usage.get("completion_tokens") or 0),
+            None if content is None else _clean(content),
+            _clean(str(choice.get("finish_reason") or "")),
+            _tokens(usage.get("prompt_tokens")),
+            _tokens(usage.get("completion_tokens")),
             _first_token(choice),
         )
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         start = " ".join(text.split())[: SHOWN // 3]
         raise WrongAnswerError(f"the answer is no chat completion ({error!r}): {start}") from error
+
+
+def _clean(text: str) -> str:
+    """Replace halves of characters, which JSON can hold and UTF-8 cannot."""
+    return text.encode("utf8", "replace").decode("utf8")
+
+
+def _tokens(told: Any) -> int:
+    """Return a number of tokens, 0 where what is told is none."""
+    sane = isinstance(told, int | float) and 0 <= told <= MOST_TOKENS
+    return int(told) if sane else 0
 
 
 def _first_token(choice: Mapping[str, Any]) -> list[tuple[str, float]] | None:
     tokens = (choice.get("logprobs") or {}).get("content") or []
     found = tokens[0].get("top_logprobs") if tokens else None
-    return [(str(one["token"]), float(one["logprob"])) for one in found] if found else None
+    if not found:
+        return None
+    told = [(_clean(str(one["token"])), float(one["logprob"])) for one in found]
+    if any(math.isnan(logprob) or logprob == math.inf for _, logprob in told):
+        raise ValueError("a logarithm of a probability is no number")
+    return told
 
 
 def _openai() -> Any:

@@ -45,6 +45,29 @@ def test_an_answer_has_the_status_of_its_end(content: str | None, finish_reason:
     assert (result.text, result.prompt_tokens, result.output_tokens) == (content or "", 7, 2)
 
 
+def test_halves_of_characters_become_question_marks() -> None:
+    reply = reply_of('{"choices": [{"message": {"content": "a \\ud83d hat"}, "finish_reason": "\\ud83d"}]}')
+    assert (reply.text, reply.finish_reason) == ("a ? hat", "?")
+
+
+@pytest.mark.parametrize("told", ["Infinity", "-Infinity", "NaN", "-5", "2147483648", "1e300", '"many"', "null", "[]"])
+def test_a_number_of_tokens_that_is_none_is_not_told(told: str) -> None:
+    answer = completion("a hat").replace("7", told)
+    reply = reply_of(answer)
+    assert (reply.text, reply.prompt_tokens, reply.output_tokens) == ("a hat", 0, 2)
+
+
+def test_a_probability_that_is_no_number_is_a_wrong_answer() -> None:
+    top = [{"token": "yes", "logprob": float("nan")}]
+    with pytest.raises(WrongAnswerError):
+        reply_of(completion("yes", logprobs={"content": [{"top_logprobs": top}]}))
+
+
+def test_an_answer_that_is_nested_too_deep_is_a_wrong_answer() -> None:
+    with pytest.raises(WrongAnswerError):
+        reply_of("[" * 100_000 + "]" * 100_000)
+
+
 NAMES = st.sampled_from(["choices", "message", "content", "usage", "logprobs", "finish_reason"])
 JSON = st.recursive(
     st.none() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner)
