@@ -11,13 +11,14 @@ import pytest
 
 from cirgen.world.families import collection
 from cirgen.world.gallery import Gallery
-from cirgen.world.truth import judge_all
+from cirgen.world.truth import judge, judge_all
 from cirgen_benchmark.data.corpus import Corpus
 from cirgen_benchmark.verdict import world as world_module
 from cirgen_benchmark.verdict.world import (
     PngImages,
     WorldCollection,
     drawn_collection,
+    furniture_collection,
     human_like,
     shipped_collection,
     world_queries,
@@ -111,3 +112,13 @@ def test_pictures_are_drawn_once_and_read_afterwards_unless_a_disk_damaged_them(
     monkeypatch.setattr(world_module, "render_many", lambda _: pngs)
     assert drawn_collection("development", images=5).figures == first.figures
     assert path.read_bytes() == whole
+
+
+def test_furniture_has_exact_queries_and_human_like_triplets_of_collections_that_share_nothing() -> None:
+    corpus, evaluation = furniture_collection("corpus"), furniture_collection("evaluation")
+    assert not {*corpus.figures.values()} & {*evaluation.figures.values()}
+    gallery = Gallery(evaluation.ids, list(evaluation.figures.values()), evaluation.world)
+    for query in world_queries(evaluation, 10, 0):
+        verdict = judge(gallery, query.reference, query.text, query.target)
+        assert verdict.correct and verdict.exhaustive and not query.positives
+    assert len(human_like(corpus, 12, 0).triplets) == 12
