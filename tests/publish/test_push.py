@@ -320,8 +320,28 @@ def test_what_others_wrote_is_not_replaced_unless_that_is_said(pusher: Pusher) -
     pusher.pushed("--overwrite")
     tree = dict(repo.trees[repo.heads["main"][-1]])
     repo.add("main", {**tree, "README.md": pusher.hub.keep(b"a better card")}, "edited on the page")
-    assert "was edited on the Hub since the last push" in said(pusher.push())
+    assert "README.md of 'owner/toys' was edited on the Hub since the last push" in said(pusher.push())
     pusher.pushed("--overwrite")
+
+
+@pytest.mark.parametrize("path", ["LICENSE", "triplets/theirs.parquet", "triplets/train-00000-of-00001.parquet"])
+def test_no_push_undoes_what_others_changed_or_added_since(pusher: Pusher, path: str) -> None:
+    pusher.pushed()
+    repo, theirs = pusher.hub.repos[REPO], pusher.hub.keep(b"theirs")
+    tree = dict(repo.trees[repo.heads["main"][-1]])
+    repo.add("main", {**tree, path: theirs, "notes/theirs.txt": theirs}, "by somebody")
+    pusher.change_a_text()
+    assert f"{path} of '{REPO}' was edited on the Hub since the last push, or added there" in said(pusher.push())
+    assert pusher.hub.stored(REPO, path) == b"theirs"
+    pusher.pushed("--overwrite")
+    assert "notes/theirs.txt" in pusher.hub.paths(REPO)
+    pusher.pushed()
+
+
+def test_what_lies_in_the_folder_beside_the_dataset_is_not_published(pusher: Pusher) -> None:
+    (pusher.run.dataset / "link.txt").symlink_to("/etc/hostname")
+    assert "holds 1 files that are not of the dataset, first link.txt" in said(pusher.push())
+    assert not pusher.hub.repos
 
 
 READ = """

@@ -13,9 +13,10 @@ machine, the token least of all.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatch
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from cirgen.errors import UserError
 from cirgen.progress import Progress
 from cirgen.publish.hub.reader import read_back
-from cirgen.publish.hub.release import CARD_NAME, LocalFile, Release, read_release
+from cirgen.publish.hub.release import LocalFile, Release, read_release
 from cirgen.publish.hub.repository import MAIN, Repository, quiet_client
 from cirgen.publish.hub.versions import next_versions
 from cirgen.publish.manifest import MANIFEST_NAME
@@ -171,13 +172,26 @@ class _Push:
                     "name, or replace them with --overwrite."
                 )
             return
-        card = self._repository.text(CARD_NAME, MAIN) if CARD_NAME in there else b""
-        known = LocalFile(CARD_NAME, card, len(card), "")
-        if CARD_NAME in there and not _has_hash(known, published["files"].get(CARD_NAME, "")):
+        if undone := next(self._undone(there, published["files"]), None):
             raise UserError(
-                f"The card of '{self._wanted.repo}' was edited on the Hub since the last push, which this one would "
-                "undo; copy what should stay, then give --overwrite."
+                f"{undone} of '{self._wanted.repo}' was edited on the Hub since the last push, or added there, which "
+                "this one would undo; copy what should stay, then give --overwrite."
             )
+
+    def _undone(self, there: Mapping[str, RepoFile], published: Mapping[str, str]) -> Iterator[str]:
+        """Yield the files that this push would replace or remove and that the last one did not write so."""
+        for path, file in sorted(there.items()):
+            mine = self._release.files.get(path)
+            if path == MANIFEST_NAME or (mine is not None and _same(mine, file)):
+                continue
+            if path not in published:
+                if mine is not None or self._is_shard(path):
+                    yield path
+            elif (file.lfs.sha256 if file.lfs else self._hash_of(path)) != published[path]:
+                yield path
+
+    def _hash_of(self, path: str) -> str:
+        return hashlib.sha256(self._repository.text(path, MAIN)).hexdigest()
 
     def _refuse_tag(self) -> None:
         """Refuse to move a tag: versions that others cite stay what they are."""
@@ -216,9 +230,11 @@ class _Push:
 
     def _is_gone(self, path: str) -> bool:
         """Whether an earlier version had a file that this one has not: by its manifest, or as a shard of a config."""
+        return (path in self._known or self._is_shard(path)) and path not in self._release.files
+
+    def _is_shard(self, path: str) -> bool:
         folder, _, name = path.rpartition("/")
-        ours = path in self._known or (folder in self._release.configs and fnmatch(name, "*.parquet"))
-        return ours and path not in self._release.files
+        return folder in self._release.configs and fnmatch(name, "*.parquet")
 
     def _is_left(self, path: str, main: Mapping[str, RepoFile]) -> bool:
         """Whether an interrupted push of something else left a file on the branch."""
@@ -262,10 +278,3 @@ def _same(file: LocalFile, there: RepoFile | None) -> bool:
     if there is None or there.size != file.size:
         return False
     return there.lfs.sha256 == file.sha256 if there.lfs else there.blob_id == file.git_oid
-
-
-def _has_hash(file: LocalFile, sha256: str) -> bool:
-    import hashlib
-
-    assert isinstance(file.content, bytes)
-    return hashlib.sha256(file.content).hexdigest() == sha256

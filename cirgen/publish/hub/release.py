@@ -143,6 +143,12 @@ def _hold_to_manifest(folder: Path, files: Mapping[str, LocalFile], known: Mappi
             f"{len(changed)} of {len(known)} files of {folder} are not those that manifest.json names, first "
             f"{changed[0]}: somebody changed or removed them; export the dataset again before you publish it."
         )
+    strange = sorted(path for path in files if path not in known and path != MANIFEST_NAME)
+    if strange:
+        raise UserError(
+            f"{folder} holds {len(strange)} files that are not of the dataset, first {strange[0]}, and all in it would "
+            "be published; take them out."
+        )
 
 
 def _described(card: Path) -> tuple[dict[str, dict[str, int]], int]:
