@@ -146,8 +146,8 @@ def _hold_to_manifest(folder: Path, files: Mapping[str, LocalFile], known: Mappi
     strange = sorted(path for path in files if path not in known and path != MANIFEST_NAME)
     if strange:
         raise UserError(
-            f"{folder} holds {len(strange)} files that are not of the dataset, first {strange[0]}, and all in it would "
-            "be published; take them out."
+            f"{folder} holds {len(strange)} files that are not of the dataset, first {strange[0]}, and all of it "
+            "would be published; take them out."
         )
 
 
