@@ -181,7 +181,9 @@ class _Build:
         run = self._run
         images = RunImages(run.catalog, run.store.root / "ingest")
         self._embedder = Embedder(self._truth.image_ids, images, self._subject.encoder)
-        return ranked(self._embedder, list(parts(self._tables, self._recipe_hash, self._questions)))
+        return ranked(
+            self._embedder, list(parts(self._tables, self._recipe_hash, self._questions)), self._subject.depth
+        )
 
     def _of_truth(self) -> list[Written]:
         def asked(split: str) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from cirgen.publish.tables import SPLITS
 from cirgen.world.corpus.questions import Question
-from cirgen.world.corpus.rankings import ALL, DEPTH, GOOD, METHODS, RECALLS, Ranked, Recall
+from cirgen.world.corpus.rankings import ALL, GOOD, METHODS, RECALLS, Ranked, Recall
 from cirgen.world.corpus.subject import Subject
 from cirgen.world.corpus.tables import CorpusTables
 from cirgen.world.oracle import TOP, Solved
@@ -65,7 +65,7 @@ def corpus_facts(
         ),
         "kinds": _kind_rows(subject.negatives, [wrong["kind"] for one in accepted for wrong in one.hard_negatives]),
         "encoder": subject.encoder,
-        "depth": DEPTH,
+        "depth": subject.depth,
         "top": TOP,
         "recalls": RECALLS,
         "whole": _whole(found, ranked),

@@ -97,6 +97,7 @@ FIGURES = Subject(
     table=shipped() / TABLE,
     families=FAMILIES,
     encoder="cirgen:judge-encoder",
+    depth=20,
     template=Path(__file__).with_name("card.md.j2"),
     written_by="rules: cirgen.world.grammar",
     slices=MEANINGS,

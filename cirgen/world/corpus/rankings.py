@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from cirgen_benchmark.protocols.retrieval import Retrieval
 
 METHODS = ("composed", "text_only", "image_only")
-DEPTH = 50
-"""Images of a list."""
 RECALLS = (1, 5, 10, 50)
 ALL, GOOD = "all", "good"
 """Slices of every part: all queries; mined rows that the truth calls good."""
@@ -125,12 +123,12 @@ class Embedder:
         return {"composed": image + text, "text_only": text, "image_only": image}
 
 
-def ranked(embedder: Embedder, parts: Sequence[Part]) -> list[Ranked]:
-    """Return what every search finds for every part that has queries."""
-    return [one for part in parts if part.queries for one in _searched(embedder, part)]
+def ranked(embedder: Embedder, parts: Sequence[Part], depth: int) -> list[Ranked]:
+    """Return what every search finds for every part that has queries, `depth` images each."""
+    return [one for part in parts if part.queries for one in _searched(embedder, part, depth)]
 
 
-def _searched(embedder: Embedder, part: Part) -> Iterator[Ranked]:
+def _searched(embedder: Embedder, part: Part, depth: int) -> Iterator[Ranked]:
     from cirgen_benchmark.protocols.parts import Asked
     from cirgen_benchmark.protocols.retrieval import Retrieval
 
@@ -140,20 +138,22 @@ def _searched(embedder: Embedder, part: Part) -> Iterator[Ranked]:
         features = {"gallery": embedder.gallery, "queries": queries}
         scores = protocol.score(features)
         ranks = [int(rank) for rank in scores.queries.column("rank").to_pylist()]
-        yield Ranked(part, method, ranks, _tops(protocol, features, asked), _precision(scores, part.config))
+        yield Ranked(part, method, ranks, _tops(protocol, features, asked, depth), _precision(scores, part.config))
 
 
 def _precision(scores: Scores, name: str) -> float:
     return float(scores.metrics[f"{name}.map@10"])
 
 
-def _tops(protocol: Retrieval, features: Mapping[str, Vectors], asked: Sequence[Asked]) -> list[tuple[str, ...]]:
+def _tops(
+    protocol: Retrieval, features: Mapping[str, Vectors], asked: Sequence[Asked], depth: int
+) -> list[tuple[str, ...]]:
     from cirgen_benchmark.protocols.ranks import alphabetical, first
 
     (opened,), _, _ = protocol.opened(features, True)
     gallery = opened.part.gallery
     order = alphabetical(gallery)
-    found = [rows for block in opened.search.blocks() for rows in first(block, DEPTH, order)]
+    found = [rows for block in opened.search.blocks() for rows in first(block, depth, order)]
     if len(found) != len(asked):
         raise ValueError(f"{len(found)} lists for {len(asked)} queries")
     return [tuple(gallery[row] for row in rows) for rows in found]

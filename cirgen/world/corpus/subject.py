@@ -39,6 +39,8 @@ class Subject(NamedTuple):
     families: Families
     encoder: str
     """Of the baselines: it had no part in making the corpus."""
+    depth: int
+    """Images of a list of the baselines."""
     template: Path
     """Of the card."""
     written_by: str
