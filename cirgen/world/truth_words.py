@@ -5,7 +5,7 @@ from __future__ import annotations
 MEANINGS = {
     "correct": "the text claims a change, and all that it claims is true of the two images",
     "exhaustive": "the reference changed as the text says is the target: nothing is left out",
-    "unique": "no other image of the dataset fits as well as the target does",
+    "unique": "no image of the dataset but those with the very attributes of the target fits as well as it does",
     "composed": "neither the text alone nor the reference alone finds the target: more than ten images fit either",
     "good": "all four",
     "unparsable": "the text is outside the grammars of its world; it counts as none of the above",

@@ -75,7 +75,7 @@ class Asker:
 
     def questions(self, each: int) -> list[Question]:
         """Return up to `each` queries of every stratum, no two of one reference with the same answers."""
-        found: dict[tuple[str, tuple[str, ...]], Question] = {}
+        found: dict[tuple[str, frozenset[str]], Question] = {}
         for stratum in self._subject.strata:
             rng = random.Random(f"text-first {self._split} {stratum} {self._seed}")
             wanted = len(found) + each
@@ -84,7 +84,7 @@ class Asker:
                     break
                 question = self._question(reference, stratum, rng)
                 if question is not None:
-                    found.setdefault((question.reference, question.targets), question)
+                    found.setdefault((question.reference, frozenset(question.targets)), question)
         return sorted(found.values(), key=lambda question: question.query_id)
 
     def _references(self, rng: random.Random) -> Iterator[str]:

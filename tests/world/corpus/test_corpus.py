@@ -76,6 +76,13 @@ def answers(before: str, after: str, value: str) -> bool:
     return value == after
 
 
+def test_no_text_first_query_comes_twice_under_its_id_or_with_the_answers_of_another(corpus: Corpus) -> None:
+    for split in ("train", "validation", "test"):
+        rows = corpus.rows("text_first", split)
+        answers = {(row["reference_id"], frozenset([row["target_id"], *row["positive_ids"]])) for row in rows}
+        assert len({row["query_id"] for row in rows}) == len(answers) == len(rows)
+
+
 def test_the_right_answers_of_a_text_first_query_are_all_images_that_its_edit_makes_and_no_others(
     corpus: Corpus,
 ) -> None:
