@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from collection_copies import FIGURES, cirr_copy, fashioniq_copy, write_shard
 from datasets import load_dataset
 from perf.random_models import OF_THE_HUB, build, build_processor
 from PIL import Image
 
-from benchmark_copies import FIGURES, cirr_copy, fashioniq_copy, write_shard
 from cirgen.backends.base import Request
 from cirgen.backends.encoding import Encoder
 from cirgen.backends.loaded_model import LoadedModel

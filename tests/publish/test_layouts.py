@@ -13,9 +13,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from collection_copies import FIGURES, cirr_copy, fashioniq_copy, write_shard
 from PIL import Image
 
-from benchmark_copies import FIGURES, cirr_copy, fashioniq_copy, write_shard
 from cirgen.cli.summary import places
 from cirgen.errors import NothingAcceptedError, UserError
 from cirgen.keys import recipe_hash
