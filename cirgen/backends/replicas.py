@@ -138,10 +138,17 @@ class Replicas(Backend):
                 self._stop()  # what is on its way would be taken for answers to the next call
 
     def _feed(self, job: Job, items: Iterator[Item], request_of: Callable[[Item], Request]) -> bool:
-        """Give every process what it may hold; return whether anything is still to be answered."""
+        """Give every process what it may hold; return whether anything is still to be answered.
+
+        Requests about the same images come one after another, and go to one process, which reads these images once.
+        """
         item = next(items, _END)
+        replica, about = self._replicas[0], None
         while item is not _END:
-            replica = min(self._replicas, key=lambda one: len(one.with_it))
+            images = request_of(item).image_ids
+            if not images or images != about:
+                replica = min(self._replicas, key=lambda one: len(one.with_it))
+            about = images
             if not replica.asked:
                 replica.ask(job)
             replica.with_it[request_of(item).key] = item

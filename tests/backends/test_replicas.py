@@ -62,6 +62,22 @@ def test_two_processes_answer_as_one_and_share_the_work(single: TransformersBack
     assert {replica.process.is_alive() for replica in replicas._replicas} == {True}
 
 
+def test_prompts_about_one_image_go_to_one_process_which_reads_it_once(
+    single: TransformersBackend, replicas: Replicas
+) -> None:
+    prompts = [load_prompt("caption-brief").render(words=words, category=None) for words in (6, 10)]
+    requests = [
+        Request(digest(str(path), prompt), 0, prompt, (str(path),), 0.0, 1.0, 0, 64)
+        for path in FILES
+        for prompt in prompts
+    ]
+    replicas.take_speed()
+    found = {result.request.key: result for result in replicas.generate(iter(requests), Files())}
+    assert replicas.take_speed().prompt_tokens < 0.8 * sum(result.prompt_tokens for result in found.values())
+    expected = {result.request.key: result.text for result in single.generate(iter(requests), Files())}
+    assert {key: result.text for key, result in found.items()} == expected
+
+
 def test_beliefs_and_likelihoods_are_those_of_one_process(single: TransformersBackend, replicas: Replicas) -> None:
     chosen = [
         {one.request.key: one for one in backend.choose(REQUESTS, ("yes", "no"), Files())}
