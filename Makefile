@@ -11,7 +11,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(BIN)/.cirgen ## Set up and turn 1,500 toy figures into a dataset of triplets, in runs/demo
-	$(BIN)/cirgen run recipes/demo.yaml
+	@$(BIN)/cirgen run recipes/demo.yaml || { code=$$?; echo 'Here: make demo goes on; cirgen is a command after: . $(VENV)/bin/activate' >&2; exit $$code; }
 
 test: $(BIN)/.cirgen-dev ## Set up and run what every change must pass: lint, types, tests
 	@$(MAKE) --no-print-directory check unit
