@@ -46,6 +46,7 @@ def check_recipe(loaded: LoadedRecipe, files: bool = True) -> None:
     if files:
         problems += [*_models(recipe), *_images(recipe, prompts), *_labels(recipe), *_filter_files(recipe)]
     if problems:
+        problems.sort(key=lambda problem: loaded.line(problem[0]))
         raise RecipeErrors([loaded.problem(place, message) for place, message in problems])
 
 

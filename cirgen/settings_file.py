@@ -36,6 +36,11 @@ class SettingsFile(Generic[Kind]):
         """Return a line that says what is wrong with the value at a place, and where that was set."""
         return _problem(self.origins, place, message)
 
+    def line(self, place: yaml_text.Path) -> float:
+        """Return the line of the file that set the value at a place; what the command line set comes after all."""
+        number = _origin(self.origins, place).rpartition(":")[2]
+        return int(number) if number.isdigit() else math.inf
+
 
 @dataclass(frozen=True)
 class Override:
@@ -173,9 +178,13 @@ def _no_such_item(place: yaml_text.Path, parent: Any) -> str:
 
 
 def _problem(origins: dict[yaml_text.Path, str], place: yaml_text.Path, message: str) -> str:
-    origin = next(origins[p] for p in _upwards(place) if p in origins)
+    origin = _origin(origins, place)
     what = f"{_dotted(place)}: {message}" if place else message
     return f"{origin}: {what}".encode(errors="backslashreplace").decode()
+
+
+def _origin(origins: dict[yaml_text.Path, str], place: yaml_text.Path) -> str:
+    return next(origins[p] for p in _upwards(place) if p in origins)
 
 
 def _upwards(place: yaml_text.Path) -> Iterator[yaml_text.Path]:

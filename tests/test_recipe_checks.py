@@ -52,6 +52,19 @@ def test_what_does_not_fit_together_is_told(override: str, message: str) -> None
     assert message in problems(override)
 
 
+def test_mistakes_come_in_the_order_of_the_file_and_those_of_the_command_line_last(tmp_path: Path) -> None:
+    recipe = tmp_path / "my.yaml"
+    recipe.write_text(
+        "name: my\nimages: {kind: folder, path: gone}\nencoder: {model: 'cirgen:filter-encoder'}\n"
+        "mllm: {model: 'cirgen:mllm'}\ncaption:\n  prompts: [caption-breif]\nmodify:\n  prompts: [change-imgs]\n"
+    )
+    with pytest.raises(RecipeErrors) as caught:
+        check_recipe(load_recipe(str(recipe), ["pair.signals=[]"]))
+    told = str(caught.value)
+    places = [told.index(word) for word in ("my.yaml:2", "my.yaml:6", "my.yaml:8", "--set")]
+    assert places == sorted(places)
+
+
 def test_a_filter_that_asks_needs_a_model_near_images_and_prompts_that_fit(tmp_path: Path) -> None:
     judge = "filter=[{name: judge, min_yes: 0.5}]"
     captions = ["caption.prompts=[]", "modify.prompts=[spn-target]", "mllm=null"]
