@@ -11,7 +11,8 @@ import cirgen
 import cirgen_benchmark
 
 PACKAGE, BENCHMARK = (Path(module.__file__ or "").parent for module in (cirgen, cirgen_benchmark))
-COMMANDS = ("cli/audit_world.py", "cli/bench.py", "cli/card.py", "cli/presets.py", "cli/score.py")
+CORPUS = ("world/corpus/build.py", "world/corpus/rankings.py")  # what `cirgen world corpus` runs
+COMMANDS = ("cli/audit_world.py", "cli/bench.py", "cli/card.py", "cli/presets.py", "cli/score.py", *CORPUS)
 
 
 def sources(root: Path) -> list[Path]:

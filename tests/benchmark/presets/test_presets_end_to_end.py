@@ -26,7 +26,7 @@ BATCH = 24
 SMALL = ["stages.one.epochs=1", "stages.in_batch.epochs=1", "stages.bank.epochs=1"]
 SMALL += [f"stages.{name}.batch={BATCH}" for name in ("one", "in_batch", "bank")]
 ONE_SEED = "seeds=[42]"
-NAMES = [name for name in PRESETS.names() if not name.startswith("demo")]
+NAMES = [name for name in PRESETS.names() if not name.startswith(("demo", "furniture"))]
 
 
 class World(NamedTuple):
