@@ -46,6 +46,7 @@ def test_the_site_builds_without_a_broken_link(tmp_path: Path) -> None:
     assert "Qwen/Qwen2.5-VL-7B-Instruct" in shown.read_text(encoding="utf8")
 
 
+@pytest.mark.long
 @SITE
 @pytest.mark.parametrize("link", ["nothing.md", "../nothing.md", "../recipes/nothing.yaml", "index.md#nothing"])
 def test_a_broken_link_ends_the_build(tmp_path: Path, link: str) -> None:

@@ -57,6 +57,7 @@ def datasets(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(root.rglob("*.parquet"))}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("damage", [cut, scrambled])
 def test_a_damaged_shard_is_named_and_moved_away_its_rows_are_made_again(
     finished: Path, folder: Path, damage: Callable[[Path], None]

@@ -55,6 +55,7 @@ def _fills_and_goes_on(tmp_path: Path, count: int) -> None:
     assert full > count / 2, "disks so large try nothing"
 
 
+@pytest.mark.long
 def test_a_disk_that_is_full_is_told_and_the_run_goes_on_later(tmp_path: Path) -> None:
     _fills_and_goes_on(tmp_path, 2)
 

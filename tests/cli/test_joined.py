@@ -19,6 +19,7 @@ def dataset_bytes(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
+@pytest.mark.long
 def test_three_processes_in_one_folder_make_the_dataset_of_one(tmp_path: Path) -> None:
     together = [start(tmp_path, *RUN, "together", *join) for join in ([], ["--join"], ["--join"])]
     late = start(tmp_path, *RUN, "together", "--join")  # comes in while the others may be anywhere

@@ -182,6 +182,7 @@ PASSING = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING.keys())
 def test_a_fault_that_passes_is_waited_out(pusher: Pusher, fault: Fault) -> None:
     pusher.hub.faults = [fault]
@@ -255,6 +256,7 @@ POINTS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "point", [name if name in ("upload", "tag") else pytest.param(name, marks=pytest.mark.long) for name in POINTS]
 )
@@ -278,6 +280,7 @@ def _kill(process: subprocess.Popen[str]) -> None:
     process.wait()
 
 
+@pytest.mark.long
 def test_main_is_untouched_until_everything_is_verified(pusher: Pusher) -> None:
     pusher.pushed("--tag", "v1")
     before = pusher.hub.repos[REPO].heads["main"][-1]
@@ -293,6 +296,7 @@ def test_main_is_untouched_until_everything_is_verified(pusher: Pusher) -> None:
     assert set(seen) == {(before, False)}
 
 
+@pytest.mark.long
 def test_a_private_dataset_stays_private_and_the_recipe_says_so_by_default(pusher: Pusher) -> None:
     done = pusher.push("--tag", "v1")
     assert "seen by: its owners alone (--public shows it)" in done.stdout
@@ -324,6 +328,7 @@ def test_what_others_wrote_is_not_replaced_unless_that_is_said(pusher: Pusher) -
     pusher.pushed("--overwrite")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", ["LICENSE", "triplets/theirs.parquet", "triplets/train-00000-of-00001.parquet"])
 def test_no_push_undoes_what_others_changed_or_added_since(pusher: Pusher, path: str) -> None:
     pusher.pushed()
@@ -451,6 +456,7 @@ def test_a_run_that_is_to_be_pushed_asks_for_the_token_first_and_pushes_last(hub
 MAKE = ROOT / ".venv" / "bin" / ".cirgen"
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not MAKE.exists(), reason="`make` sets up .venv by itself, which takes minutes")
 def test_make_publish_releases_every_corpus_of_the_folder(pusher: Pusher) -> None:
     cards = pusher.folder / "cards"

@@ -52,6 +52,7 @@ def _fills_and_goes_on(corpus: Path, tmp_path: Path, count: int) -> None:
     assert full > count / 2, "disks so large try nothing"
 
 
+@pytest.mark.long
 def test_a_disk_that_is_full_is_told_and_the_verdict_goes_on_later(corpus_folder: Path, tmp_path: Path) -> None:
     _fills_and_goes_on(corpus_folder, tmp_path, 2)
 
