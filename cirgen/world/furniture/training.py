@@ -35,7 +35,7 @@ from cirgen.world.training.loop import Budget, Loop, pixel_batch
 from cirgen.world.training.mllm import Lessons, School, Settings
 from cirgen.world.training.pool import Pool
 from cirgen.world.training.precision import autocast
-from cirgen.world.training.probes import AS_BEFORE, FALSE, TRUE, UNSAID, Probe
+from cirgen.world.training.probes import claims_probe
 from cirgen.world.training.tasks import EXAMPLES_SHARE, INTENT_SHARE, MAX_EXAMPLES, Lesson, ask
 from cirgen.world.training.tokenizer import clip_tokenizer
 
@@ -143,20 +143,6 @@ def texts(draws: int = 3000) -> list[str]:
 
 
 # questions
-
-
-def claims_probe(reference: Item, target: Item, before: Item, after: Item) -> Probe:
-    """Say of every attribute what a text that tells the change `before` to `after` claims of the pair."""
-    return Probe("claims", tuple(_claim(name, reference, target, before, after) for name in ATTRIBUTES))
-
-
-def _claim(name: str, reference: Item, target: Item, before: Item, after: Item) -> int:
-    value = getattr(after, name)
-    if value in (getattr(before, name), HIDDEN):
-        return UNSAID
-    if value == getattr(reference, name):
-        return AS_BEFORE
-    return TRUE if value == getattr(target, name) else FALSE
 
 
 def change_images(reference: Item, target: Item, rng: random.Random) -> Lesson:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
 
@@ -44,12 +44,16 @@ class Probe(NamedTuple):
     codes: tuple[int, ...]
 
 
-def claims_probe(reference: Figure, target: Figure, before: Figure, after: Figure) -> Probe:
-    """Say of every attribute what a text that tells the change `before` to `after` claims of the pair."""
-    return Probe("claims", tuple(_claim(name, reference, target, before, after) for name in _NAMES))
+def claims_probe(reference: Any, target: Any, before: Any, after: Any) -> Probe:
+    """Say of every attribute what a text that tells the change `before` to `after` claims of the pair.
+
+    All four are figures, or what another world has instead: dataclasses whose fields are its attributes.
+    """
+    names = (field.name for field in fields(reference))
+    return Probe("claims", tuple(_claim(name, reference, target, before, after) for name in names))
 
 
-def _claim(name: str, reference: Figure, target: Figure, before: Figure, after: Figure) -> int:
+def _claim(name: str, reference: Any, target: Any, before: Any, after: Any) -> int:
     value = getattr(after, name)
     if value in (getattr(before, name), HIDDEN):
         return UNSAID
