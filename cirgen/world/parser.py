@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from cirgen.world.claims import Among, Claim, Claims, Copy, Delta, Given, Swap, Trend, Value
 from cirgen.world.figure import Figure
 from cirgen.world.lexicon import COLOR_ATTRIBUTE, KIND_ATTRIBUTE, part_of
-from cirgen.world.tokens import Token, TokenKind, tokens
+from cirgen.world.phrases import Cursor, Token, UnreadableError
+from cirgen.world.tokens import PHRASEBOOK, TokenKind
 from cirgen.world.vocabulary import ATTRIBUTES, BEARDS, GLASSES, HAIRSTYLES, HATS, NONE, OBJECT_KINDS
 
 _KINDS: dict[str, tuple[str, ...]] = {
@@ -27,10 +28,6 @@ _PREDICATE: tuple[TokenKind, ...] = (
     "color", "adjective", "match", "link", "from", "gone", "swap", "possessive", "color word", "the",
 )  # fmt: skip
 """Tokens that, after a definite thing, say something new of it."""
-
-
-class _UnreadableError(Exception):
-    """The text does not follow the grammar from here on."""
 
 
 @dataclass
@@ -60,24 +57,24 @@ class _Thing:
 
 def parse(text: str) -> Claims | None:
     """Return what `text` claims, without duplicates, or None if it cannot be read whole or claims nothing."""
-    found = tokens(text)
+    found = PHRASEBOOK.tokens(text)
     if not found:
         return None
     try:
         claims = _Reader(found).text()
-    except _UnreadableError:
+    except UnreadableError:
         return None
     return tuple(dict.fromkeys(claims)) or None
 
 
 def parse_caption(text: str) -> dict[str, str] | None:
     """Return attribute to value for what a caption tells, or None if it cannot be read or contradicts itself."""
-    found = tokens(text)
+    found = PHRASEBOOK.tokens(text)
     if not found:
         return None
     try:
         claims = _Reader(found).caption()
-    except _UnreadableError:
+    except UnreadableError:
         return None
     values: dict[str, str] = {}
     for claim in claims:
@@ -92,32 +89,8 @@ def visible_attributes(figure: Figure) -> dict[str, str]:
     return {name: value for name, value in values.items() if value not in ("", NONE)}
 
 
-class _Reader:
+class _Reader(Cursor[TokenKind]):
     """Recursive descent over tokens; methods named after a phrase consume it."""
-
-    def __init__(self, found: list[Token]) -> None:
-        self.found = found
-        self.at = 0
-
-    def peek(self, ahead: int = 0) -> TokenKind | None:
-        place = self.at + ahead
-        return self.found[place].kind if place < len(self.found) else None
-
-    def take(self, *kinds: TokenKind) -> Token | None:
-        if self.peek() not in kinds:
-            return None
-        self.at += 1
-        return self.found[self.at - 1]
-
-    def need(self, *kinds: TokenKind) -> Token:
-        token = self.take(*kinds)
-        if token is None:
-            raise _UnreadableError
-        return token
-
-    def skip(self, *kinds: TokenKind) -> None:
-        while self.take(*kinds):
-            pass
 
     # texts
 
@@ -148,9 +121,9 @@ class _Reader:
             start = self.at
             try:
                 return reading()
-            except _UnreadableError:
+            except UnreadableError:
                 self.at = start
-        raise _UnreadableError
+        raise UnreadableError
 
     def swap(self) -> list[Claim]:
         """Read "swap the colours of A and B", "colours of A and B swapped", "A and B swap colours"."""
@@ -197,7 +170,7 @@ class _Reader:
             self.skip("and", "comma")
             second = self.peek() == "the" and self.thing() is not None
             return not (second and self.peek() == "swap")
-        except _UnreadableError:
+        except UnreadableError:
             return True
         finally:
             self.at = start
@@ -211,7 +184,7 @@ class _Reader:
             return self.amount()
         thing = self.thing(subject=True)
         if thing.article != "the" and (not thing.bare or self.names_new(thing)):
-            raise _UnreadableError
+            raise UnreadableError
         if self.take("possessive"):
             self.need("color word")
         self.take("color word")
@@ -266,17 +239,17 @@ class _Reader:
         start = self.at
         try:
             return self.owned(thing)
-        except _UnreadableError:
+        except UnreadableError:
             self.at = start
         try:
             return _new(_of_same_place(thing, self.novel()))
-        except _UnreadableError:
+        except UnreadableError:
             self.at = start
         token = self.need("color", "adjective")
         if token.kind == "color":
             return [Value(_color_of(thing), token.value)]
         if KIND_ATTRIBUTE.get(thing.part) != token.attribute:
-            raise _UnreadableError
+            raise UnreadableError
         return [Value(token.attribute, token.value)]
 
     def novelty(self) -> list[Claim]:
@@ -298,7 +271,7 @@ class _Reader:
         start = self.at
         try:
             return _givens(_of_same_place(thing, self.thing()))
-        except _UnreadableError:
+        except UnreadableError:
             self.at = start
         self.take("the")
         token = self.need("color", "adjective", "number")
@@ -307,7 +280,7 @@ class _Reader:
         if token.kind == "color":
             return [Given(_color_of(thing), (token.value,))]
         if KIND_ATTRIBUTE.get(thing.part) != token.attribute:
-            raise _UnreadableError
+            raise UnreadableError
         return [Given(token.attribute, (token.value,))]
 
     # colours of other parts
@@ -332,7 +305,7 @@ class _Reader:
         """Read a thing that may follow a verb of giving; a definite one was there before."""
         thing = self.thing()
         if thing.article == "the":
-            raise _UnreadableError
+            raise UnreadableError
         return thing
 
     def thing(self, subject: bool = False) -> _Thing:
@@ -349,7 +322,7 @@ class _Reader:
             self.after(thing)
         return thing
 
-    def marks(self) -> list[Token]:
+    def marks(self) -> list[Token[TokenKind]]:
         marks = []
         while token := self.take("number", "ordinal", "more", "fewer", "another", "color", "adjective"):
             marks.append(token)
@@ -368,11 +341,11 @@ class _Reader:
             return
         try:
             thing.copied = self.copied(thing) if self.take("match") else self.owned(thing)
-        except _UnreadableError:
+        except UnreadableError:
             self.at = start
 
 
-def _thing(head: Token, marks: list[Token], article: str) -> _Thing:
+def _thing(head: Token[TokenKind], marks: list[Token[TokenKind]], article: str) -> _Thing:
     """Assemble a noun phrase from its head and what stands before it."""
     part = head.value if head.kind == "part" else part_of(head.attribute, head.value)
     thing = _Thing(part, article)
@@ -383,15 +356,15 @@ def _thing(head: Token, marks: list[Token], article: str) -> _Thing:
     return thing
 
 
-def _mark(thing: _Thing, mark: Token) -> None:
+def _mark(thing: _Thing, mark: Token[TokenKind]) -> None:
     if mark.kind == "color":
         thing.color = _only(thing.color, mark.value)
     elif mark.kind == "adjective":
         if KIND_ATTRIBUTE.get(thing.part) != mark.attribute or part_of(mark.attribute, mark.value) != thing.part:
-            raise _UnreadableError
+            raise UnreadableError
         thing.kind = _only(thing.kind, mark.value)
     elif thing.part != "object":
-        raise _UnreadableError
+        raise UnreadableError
     elif mark.kind == "number":
         thing.count = _only(thing.count, mark.value)
     elif mark.kind == "of":
@@ -411,21 +384,21 @@ def _as_delta(thing: _Thing, kind: str) -> None:
 
 def _only(old: str, new: str) -> str:
     if old and old != new:
-        raise _UnreadableError
+        raise UnreadableError
     return new
 
 
 def _of_same_place(thing: _Thing, other: _Thing) -> _Thing:
     """Return `other` if one of the two can take the other's place: a hat that of hair, but no star that of glasses."""
     if thing.part != other.part and {thing.part, other.part} != {"hair", "hat"}:
-        raise _UnreadableError
+        raise UnreadableError
     return other
 
 
 def _color_of(thing: _Thing) -> str:
     """Return the attribute that holds the colour of `thing`; the colour of a background is no palette colour."""
     if thing.part not in COLOR_ATTRIBUTE:
-        raise _UnreadableError
+        raise UnreadableError
     return COLOR_ATTRIBUTE[thing.part]
 
 
@@ -466,7 +439,7 @@ def _new(thing: _Thing) -> list[Claim]:
     elif thing.part == "object" and thing.article == "a":
         claims.append(Value("object_count", "1", named=True))
     if not claims:
-        raise _UnreadableError
+        raise UnreadableError
     return claims
 
 
@@ -479,5 +452,5 @@ def _removal(thing: _Thing) -> list[Claim]:
     if thing.part == "hat":
         return [Among("head", _KINDS["hair"]), *givens]
     if thing.part not in ("glasses", "beard", "object"):
-        raise _UnreadableError
+        raise UnreadableError
     return [Value(KIND_ATTRIBUTE[thing.part], NONE), *givens]

@@ -1,12 +1,12 @@
-"""Cuts a text into the phrases that the parser knows; longest phrase first."""
+"""The phrases that the parser of texts about toy figures knows."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from cirgen.world.lexicon import COLOR, LEXICON, NUMBERS, ORDINALS, PARTS, is_adjective, plural
+from cirgen.world.phrases import Phrasebook, Token
 
 TokenKind = Literal[
     "the", "a", "number", "ordinal", "more", "fewer", "another", "color", "adjective", "noun", "part",
@@ -15,14 +15,7 @@ TokenKind = Literal[
 ]  # fmt: skip
 
 
-class Token(NamedTuple):
-    """A phrase: `attribute` and `value` for nouns and adjectives, `value` for colours, parts and numbers."""
-
-    kind: TokenKind
-    attribute: str = ""
-    value: str = ""
-    plural: bool = False
-
+Phrase = tuple[str, Token[TokenKind]]
 
 _COLOR_WORDS = ("colour", "color", "shade")
 _COMPARISONS = (
@@ -84,32 +77,28 @@ _MORE_NOUNS = {"beard": ("beard",), "hair": ("hairstyle", "haircut"), "glasses":
 _NUMERALS = tuple(str(number) for number in range(1, len(NUMBERS) + 1))
 
 
-def split_words(text: str) -> tuple[str, ...]:
-    """Return the words of `text`: lower case, hyphens as spaces, possessive `s'` as `s` and `'`."""
-    plain = text.lower().replace("’", "'").replace("-", " ")
-    return tuple(re.findall(r"'s\b|[a-z0-9]+|\S", plain))
-
-
-def _value_token(attribute: str, value: str, phrase: str) -> Token:
+def _value_token(attribute: str, value: str, phrase: str) -> Token[TokenKind]:
     if attribute == COLOR:
         return Token("color", value=value)
     return Token("adjective" if is_adjective(phrase) else "noun", attribute, value)
 
 
-def _with_plural(phrase: str, token: Token, countable: bool) -> Iterator[tuple[str, Token]]:
+def _with_plural(phrase: str, token: Token[TokenKind], countable: bool) -> Iterator[Phrase]:
     yield phrase.removesuffix("_"), token
     if countable:
         yield plural(phrase), token._replace(plural=True)
 
 
-def phrases() -> Iterator[tuple[str, Token]]:
+def phrases() -> Iterator[Phrase]:
     """Yield every phrase that the parser knows, and its token."""
     for kind, found in _FUNCTION_WORDS.items():
         yield from ((phrase, Token(kind)) for phrase in found)
     for place, digit in enumerate(_NUMERALS):
-        yield from ((word, Token("number", value=digit)) for word in (NUMBERS[place], digit))
+        number: Token[TokenKind] = Token("number", value=digit)
+        yield from ((word, number) for word in (NUMBERS[place], digit))
         yield ORDINALS[place], Token("ordinal", value=digit)
-    yield from ((word, Token("number", value="1")) for word in ("single", "lone"))
+    one: Token[TokenKind] = Token("number", value="1")
+    yield from ((word, one) for word in ("single", "lone"))
     for attribute, values in LEXICON.items():
         for value, words in values.items():
             for phrase in words.first + words.second:
@@ -119,20 +108,4 @@ def phrases() -> Iterator[tuple[str, Token]]:
             yield from _with_plural(phrase, Token("part", value=part), part == "object")
 
 
-_PHRASES = {split_words(phrase): token for phrase, token in phrases()}
-_LONGEST = max(len(phrase) for phrase in _PHRASES)
-
-
-def tokens(text: str) -> list[Token] | None:
-    """Return the tokens of `text` without fillers, or None if a word belongs to no known phrase."""
-    words = split_words(text)
-    found: list[Token] = []
-    start = 0
-    while start < len(words):
-        lengths = range(min(_LONGEST, len(words) - start), 0, -1)
-        length = next((n for n in lengths if words[start : start + n] in _PHRASES), 0)
-        if not length:
-            return None
-        found.append(_PHRASES[words[start : start + length]])
-        start += length
-    return [token for token in found if token.kind != "filler"]
+PHRASEBOOK = Phrasebook(phrases())

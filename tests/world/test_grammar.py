@@ -8,7 +8,8 @@ import pytest
 from cirgen.world import evaluation_grammar, grammar
 from cirgen.world.figure import Figure
 from cirgen.world.lexicon import LEXICON, PARTS
-from cirgen.world.tokens import phrases, split_words
+from cirgen.world.phrases import split_words
+from cirgen.world.tokens import phrases
 from cirgen.world.vocabulary import ATTRIBUTES, NONE
 from figures import BASE, random_pairs
 

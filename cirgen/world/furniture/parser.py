@@ -8,25 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from cirgen.world.claims import Claim, Claims, Copy, Given, Swap, Value
 from cirgen.world.furniture.vocabulary import PALETTE
 from cirgen.world.furniture.words import KINDS, PARTS, VIEWS
 from cirgen.world.lexicon import COLOR, LEXICON, Words
-from cirgen.world.tokens import split_words
+from cirgen.world.phrases import Cursor, Phrasebook, Token, UnreadableError
 
 TokenKind = Literal[
     "the", "a", "color", "part", "kind", "view", "swap", "colors", "color word", "match", "possessive", "of", "link",
     "from", "instead", "and", "comma", "filler",
 ]  # fmt: skip
-
-
-class Token(NamedTuple):
-    """A phrase: `value` for colours, parts, kinds and views."""
-
-    kind: TokenKind
-    value: str = ""
 
 
 _COLOR_WORDS = ("colour", "color", "shade")
@@ -58,11 +51,7 @@ _FUNCTION_WORDS: dict[TokenKind, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-class _UnreadableError(Exception):
-    """The text does not follow the grammar from here on."""
-
-
-def _phrases() -> Iterator[tuple[str, Token]]:
+def _phrases() -> Iterator[tuple[str, Token[TokenKind]]]:
     for kind, found in _FUNCTION_WORDS.items():
         yield from ((phrase, Token(kind)) for phrase in found)
     colors = {value: LEXICON[COLOR][value] for value in PALETTE}
@@ -71,46 +60,29 @@ def _phrases() -> Iterator[tuple[str, Token]]:
     )  # fmt: skip
     for kind, table in tables:
         for value, words in table.items():
-            yield from ((phrase, Token(kind, value)) for phrase in words.first + words.second)
+            yield from ((phrase, Token(kind, value=value)) for phrase in words.first + words.second)
 
 
 @lru_cache(maxsize=1)
-def phrases() -> dict[tuple[str, ...], Token]:
-    """Return every phrase that the parser knows, as words, and its token."""
-    return {split_words(phrase): token for phrase, token in _phrases()}
-
-
-def tokens(text: str) -> list[Token] | None:
-    """Return the tokens of `text` without fillers, or None if a word belongs to no known phrase."""
-    known, words = phrases(), split_words(text)
-    longest = max(map(len, known))
-    found: list[Token] = []
-    start = 0
-    while start < len(words):
-        lengths = range(min(longest, len(words) - start), 0, -1)
-        length = next((n for n in lengths if words[start : start + n] in known), 0)
-        if not length:
-            return None
-        found.append(known[words[start : start + length]])
-        start += length
-    return [token for token in found if token.kind != "filler"]
+def _phrasebook() -> Phrasebook[TokenKind]:
+    return Phrasebook(_phrases())
 
 
 def parse(text: str) -> Claims | None:
     """Return what `text` claims, without duplicates, or None if it cannot be read whole or claims nothing."""
-    found = tokens(text)
+    found = _phrasebook().tokens(text)
     try:
         return tuple(dict.fromkeys(_Reader(found).text())) or None if found else None
-    except _UnreadableError:
+    except UnreadableError:
         return None
 
 
 def parse_caption(text: str) -> dict[str, str] | None:
     """Return attribute to value for what a caption tells, or None if it cannot be read or contradicts itself."""
-    found = tokens(text)
+    found = _phrasebook().tokens(text)
     try:
         told = _Reader(found).caption() if found else []
-    except _UnreadableError:
+    except UnreadableError:
         return None
     values: dict[str, str] = {}
     for name, value in told:
@@ -119,32 +91,8 @@ def parse_caption(text: str) -> dict[str, str] | None:
     return values or None
 
 
-class _Reader:
+class _Reader(Cursor[TokenKind]):
     """Recursive descent over tokens; methods named after a phrase consume it."""
-
-    def __init__(self, found: list[Token]) -> None:
-        self.found = found
-        self.at = 0
-
-    def peek(self, ahead: int = 0) -> TokenKind | None:
-        place = self.at + ahead
-        return self.found[place].kind if place < len(self.found) else None
-
-    def take(self, *kinds: TokenKind) -> Token | None:
-        if self.peek() not in kinds:
-            return None
-        self.at += 1
-        return self.found[self.at - 1]
-
-    def need(self, *kinds: TokenKind) -> Token:
-        token = self.take(*kinds)
-        if token is None:
-            raise _UnreadableError
-        return token
-
-    def skip(self, *kinds: TokenKind) -> None:
-        while self.take(*kinds):
-            pass
 
     def text(self) -> list[Claim]:
         claims: list[Claim] = []
@@ -167,9 +115,9 @@ class _Reader:
             start = self.at
             try:
                 return reading()
-            except _UnreadableError:
+            except UnreadableError:
                 self.at = start
-        raise _UnreadableError
+        raise UnreadableError
 
     def part(self) -> str:
         self.take("the")
@@ -241,7 +189,7 @@ class _Reader:
         self.skip("the", "a")
         old = self.need("color").value
         if self.peek() == "part" and self.need("part").value != part:
-            raise _UnreadableError
+            raise UnreadableError
         return [Given(part, (old,))]
 
     def statement(self) -> list[Claim]:
@@ -272,7 +220,7 @@ class _Reader:
         self.need("possessive")
         shade = self.take("color word") or self.need("part")  # "shade" is a word for a colour and for a part of a lamp
         if shade.kind == "part" and shade.value != "shade":
-            raise _UnreadableError
+            raise UnreadableError
         return [Copy(part, source), *_there(part), *_there(source)]
 
 

@@ -21,7 +21,7 @@ from cirgen.world.furniture.words import PARTS as PART_WORDS
 from cirgen.world.furniture.words import VIEWS as VIEW_WORDS
 from cirgen.world.furniture.writer import Writer
 from cirgen.world.lexicon import COLOR, LEXICON
-from cirgen.world.tokens import split_words
+from cirgen.world.phrases import split_words
 from cirgen.world.truth import hold
 from cirgen.world.worlds import FURNITURE
 
