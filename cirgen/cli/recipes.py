@@ -40,8 +40,20 @@ def list_all(as_json: ListJsonOption = False) -> None:
     table = Table("recipe", "needs", "what it does", box=None, pad_edge=False)
     table.columns[0].no_wrap = True
     for row in rows:
-        table.add_row(*row)
+        if not _is_twin(row[0]):
+            table.add_row(*row)
     printer().print(table)
+    printer().print(f"Each of spn4cir/ has a twin that filters its triplets: spn4cir/NAME{TWIN}", highlight=False)
+
+
+TWIN = "-filtered"
+"""How the name of a recipe ends that is another one with filters."""
+
+
+def _is_twin(name: str) -> bool:
+    from cirgen.recipe_file import recipe_names
+
+    return name.endswith(TWIN) and name.removesuffix(TWIN) in recipe_names()
 
 
 NEEDS = {"fashioniq": "FashionIQ", "cirr": "CIRR", "webdataset": "tar shards", "folder": "your folder"}

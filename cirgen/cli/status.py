@@ -25,7 +25,6 @@ def status(folder: RunArgument, as_json: JsonOption = False) -> None:
     """
     from rich.console import Console
 
-    from cirgen.backends.speed import in_words
     from cirgen.cli.figures import figures, usage_lines
     from cirgen.cli.summary import places
     from cirgen.cli.unreadable import unreadable
@@ -40,8 +39,8 @@ def status(folder: RunArgument, as_json: JsonOption = False) -> None:
     console.print(_table(found))
     for reason, count in found.rejected.items():
         console.print(f"  {count:,} rejected: {reason}", highlight=False)
-    for stage, speed in found.speed.items():
-        console.print(f"{stage}: {in_words(speed)}", highlight=False, soft_wrap=True)
+    if found.speed:
+        console.print(_speeds(found))
     for line in usage_lines(found.usage):
         console.print(line, highlight=False, soft_wrap=True)
     console.print(f"rows: {run.store.root}", highlight=False, soft_wrap=True)
@@ -64,4 +63,23 @@ def _table(found: Figures) -> Table:
         table.add_row(stage, *(f"{count:,}" for count in counts), failed)
     for name, count in (("pairs", found.pairs), ("triplets", found.triplets), ("accepted", found.accepted)):
         table.add_row(name, f"{count:,}")
+    return table
+
+
+def _speeds(found: Figures) -> Table:
+    """Return how fast the models of each stage were."""
+    from rich.table import Table
+
+    table = Table("model of", box=None, pad_edge=False)
+    for title in ("images/s", "texts/s", "new tokens/s", "padding", "waited s", "GiB at peak"):
+        table.add_column(title, justify="right")
+    peak = any("model_flop_utilisation" in speed for speed in found.speed.values())
+    if peak:
+        table.add_column("of peak", justify="right")
+    for stage, speed in found.speed.items():
+        rates = (f"{speed[f'{name}_per_second']:,.3g}" for name in ("images", "rows", "output_tokens"))
+        waited = f"{speed['waited_seconds']:,.1f} ({speed['waited_share']:.1%})"
+        memory = f"{speed['peak_bytes'] / 2**30:,.1f}"
+        used = [f"{speed.get('model_flop_utilisation', 0.0):.1%}"] if peak else []
+        table.add_row(stage, *rates, f"{speed['padding_share']:.1%}", waited, memory, *used)
     return table
