@@ -9,7 +9,8 @@ well: what else the machine does disturbs them less.
 `--family` takes random weights of a real architecture (`random_models.py`) instead of a model folder. They never end
 an answer by themselves, so all answers have `--new-tokens`; with `--ends-each N` every N-th token of the vocabulary
 ends one, and lengths differ as they do in life. With `--mixed` the pictures differ in size. With `--prompts N` every
-picture is asked about N times, which cirgen reads once.
+picture is asked about N times, which cirgen reads once. With `--caches` the largest naive batch is also decoded with a
+cache of fixed size, as it is and with a compiled step, which cirgen does not use: its rows come and go.
 
 Run: python benchmark/perf/caption_speed.py [--images 128] [--rounds 3]
      python benchmark/perf/caption_speed.py --family llava --shape small --images 32 --ends-each 24
@@ -32,6 +33,7 @@ from typing import Annotated, Any, NamedTuple
 import torch
 import typer
 from PIL import Image
+from transformers import CompileConfig
 
 from cirgen.backends.base import Backend, Request
 from cirgen.backends.conversation import conversation
@@ -83,8 +85,15 @@ def asked(images: int, mixed: bool, new_tokens: int, prompts: int) -> list[Reque
     ]
 
 
-def naive(loaded: LoadedModel, batch_size: int) -> Way:
-    """Return what the documentation of transformers shows."""
+def naive(loaded: LoadedModel, batch_size: int, cache: str = "", **options: Any) -> Way:
+    """Return what the documentation of transformers shows.
+
+    Args:
+        loaded: the model.
+        batch_size: of every batch but the last.
+        cache: name of a way to hold keys and values that is not the usual one.
+        options: those of a `GenerationConfig` that it takes.
+    """
     processor = loaded.processor
 
     def caption(requests: Sequence[Request]) -> int:
@@ -97,12 +106,23 @@ def naive(loaded: LoadedModel, batch_size: int) -> Way:
             pictures = [[Files().open(one.image_ids[0])] for one in batch]
             inputs = dict(processor(text=texts, images=pictures, padding=True, return_tensors="pt"))
             length = inputs["input_ids"].shape[1]
-            output = loaded.generate(inputs, batch[0].max_new_tokens)[:, length:]
+            output = loaded.generate(inputs, batch[0].max_new_tokens, **options)[:, length:]
             processor.batch_decode(output, skip_special_tokens=True)
             tokens += sum(until(row, loaded.stop_tokens) for row in output.tolist())
         return tokens
 
-    return Way(f"batch {batch_size}" if batch_size > 1 else "one at a time", caption)
+    return Way(f"batch {batch_size}{cache}" if batch_size > 1 else "one at a time", caption)
+
+
+def fixed_caches(loaded: LoadedModel, batch_size: int) -> list[Way]:
+    """Return naive batches with a cache of fixed size, whose step is compiled or not."""
+    compiled = CompileConfig()
+    compiled._compile_all_devices = True  # transformers compiles on accelerators alone
+    fixed = {"cache_implementation": "static"}
+    return [
+        naive(loaded, batch_size, ", static cache", **fixed, disable_compile=True),
+        naive(loaded, batch_size, ", compiled", **fixed, compile_config=compiled),
+    ]
 
 
 def until(tokens: Sequence[int], stops: Sequence[int]) -> int:
@@ -239,6 +259,7 @@ def main(
     ends_each: Annotated[int, typer.Option(help="Every so manieth token ends an answer; 0 for none.")] = 0,
     mixed: Annotated[bool, typer.Option("--mixed", help="Pictures of several sizes.")] = False,
     prompts: Annotated[int, typer.Option(min=1, help="Questions about each picture.")] = 1,
+    caches: Annotated[bool, typer.Option("--caches", help="Add static caches.")] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     dtype: Annotated[str, typer.Option(help="float32, bfloat16 or auto.")] = "auto",
     without_single: Annotated[bool, typer.Option("--without-single", help="Leave out one at a time.")] = False,
@@ -252,6 +273,8 @@ def main(
             loaded.stop_tokens = list(range(0, rows, ends_each)) if ends_each else []
         own = TransformersBackend(settings, loaded)
         ways = [naive(loaded, int(size)) for size in (*([] if without_single else ["1"]), *batch_sizes.split(","))]
+        if caches:
+            ways += fixed_caches(loaded, max(map(int, batch_sizes.split(","))))
         counts: dict[str, float] = {}
         ways.append(by_backend("cirgen", own, counts))
         if find_spec("vllm") is not None and family is None:
@@ -299,8 +322,12 @@ def _turns(
 def _ratios(taken: Mapping[str, Sequence[Taken]], clock: str) -> None:
     """Tell how often cirgen could caption the pictures while another way does it once."""
     times = {name: [getattr(one, clock) for one in several] for name, several in taken.items()}
-    batches = [several for name, several in times.items() if name.startswith("batch ")]
-    others = {name: several for name, several in times.items() if not name.startswith(("batch ", "cirgen"))}
+    batches = [several for name, several in times.items() if name.startswith("batch ") and "," not in name]
+    others = {
+        name: several
+        for name, several in times.items()
+        if name != "cirgen" and (not name.startswith("batch ") or "," in name)
+    }
     others["naive batches at their best size"] = [min(turn) for turn in zip(*batches, strict=True)]
     for name, several in others.items():
         ratio = statistics.median(theirs / ours for theirs, ours in zip(several, times["cirgen"], strict=True))

@@ -66,13 +66,18 @@ class Waiting:
     def take(self, most: int, held: int) -> Parcel:
         """Return rows for somebody, perhaps none.
 
+        Rows about the same images come one after another and go out together, for their images to be read once.
+
         Args:
-            most: rows to hand out, unless they are suspects.
+            most: rows to hand out, unless they are suspects; up to twice as many where the last share their images.
             held: rows that he has already: suspects go to those alone who have none.
         """
         if self._suspects and not held:
             return Parcel(self._suspects.popleft(), alone=True)
-        return Parcel([self._ready.popleft() for _ in range(min(most, len(self._ready)))])
+        tasks = [self._ready.popleft() for _ in range(min(most, len(self._ready)))]
+        while self._ready and 0 < len(tasks) < 2 * most and _same_images(tasks[-1], self._ready[0]):
+            tasks.append(self._ready.popleft())
+        return Parcel(tasks)
 
     def back(self, tasks: Iterable[Task]) -> None:
         """Take back rows that are to go out again, before all others."""
@@ -100,6 +105,10 @@ class Waiting:
         """Have rows that were in processes that died go out again, in groups that get smaller."""
         for deaths, size in ((1, GROUP), (2, 1)):
             self._suspects.extend(_groups([task for task in tasks if task.deaths == deaths], size))
+
+
+def _same_images(one: Task, other: Task) -> bool:
+    return bool(one.image_ids) and one.image_ids == other.image_ids
 
 
 def _groups(tasks: Sequence[Task], size: int) -> Iterator[list[Task]]:

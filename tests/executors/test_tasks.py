@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 
 from hypothesis import given
@@ -58,6 +59,26 @@ def test_rows_are_read_only_as_far_ahead_as_asked() -> None:
     waiting.read_ahead(10)
     waiting.read_ahead(10)
     assert len(read) == len(waiting) == 10
+
+
+@given(st.lists(st.integers(1, 5), max_size=30), st.integers(1, 12))
+def test_rows_about_the_same_images_go_to_the_same_copy(sizes: list[int], most: int) -> None:
+    images = [(f"image-{place}",) for place, size in enumerate(sizes) for _ in range(size)]
+    waiting = Waiting(Task(number, number, ids) for number, ids in enumerate(images))
+    waiting.read_ahead(len(images))
+    parcels = []
+    while len(waiting):
+        parcels.append(waiting.take(most, 0).tasks)
+    assert [task.number for parcel in parcels for task in parcel] == list(range(len(images)))
+    for parcel, following in itertools.pairwise(parcels):
+        assert most <= len(parcel) <= 2 * most
+        assert parcel[-1].image_ids != following[0].image_ids or len(parcel) == 2 * most
+
+
+def test_rows_without_images_go_out_as_many_as_asked() -> None:
+    waiting = Waiting(Task(number, number) for number in range(10))
+    waiting.read_ahead(10)
+    assert len(waiting.take(4, 0).tasks) == 4
 
 
 def test_suspects_go_alone_to_those_who_hold_nothing() -> None:
