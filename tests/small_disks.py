@@ -6,12 +6,12 @@ import functools
 import hashlib
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from commands import cirgen
+from commands import cirgen, said
 
 _IN_A_ROOM = "unshare --mount --map-root-user --user bash -c"
 """Where a user may mount a file system that nobody else sees, and that is gone when the command ends."""
@@ -41,6 +41,36 @@ def on_a_small_disk(folder: Path, kilobytes: int, *arguments: str) -> subprocess
         return cirgen(folder, *arguments, before=before)
     finally:
         real.rmdir()
+
+
+def fills_and_goes_on(tmp_path: Path, arguments: Sequence[str], patterns: Sequence[str], count: int) -> None:
+    """Run a command on disks of several sizes; each run ends in one sentence, and goes on to the same files.
+
+    Args:
+        tmp_path: empty folder.
+        arguments: of `cirgen`.
+        patterns: files that have to come out the same, by their place in the folder the command runs in.
+        count: disks to try.
+    """
+    undisturbed = tmp_path / "undisturbed"
+    undisturbed.mkdir()
+    done = cirgen(undisturbed, *arguments)
+    assert done.returncode == 0, done.stderr
+    expected = [contents(undisturbed, pattern) for pattern in patterns]
+    assert all(expected)
+    full = 0
+    for kilobytes in sizes(24, kilobytes_of(undisturbed) - 8, count):
+        folder = tmp_path / f"disk-{kilobytes}"
+        folder.mkdir()
+        stopped = on_a_small_disk(folder, kilobytes, *arguments)
+        full += stopped.returncode != 0
+        if stopped.returncode:
+            assert "give the same command again" in said(stopped), stopped.stderr
+        done = cirgen(folder, *arguments)
+        assert done.returncode == 0, done.stderr
+        assert [contents(folder, pattern) for pattern in patterns] == expected
+        shutil.rmtree(folder)
+    assert full > count / 2, "disks so large try nothing"
 
 
 def sizes(least: int, most: int, count: int) -> Iterator[int]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bench_runs import TINY_PRESET, write_preset
-from small_disks import contents, kilobytes_of, on_a_small_disk, sizes
-
-from commands import cirgen, said
+from small_disks import fills_and_goes_on
 
 pytestmark = pytest.mark.integration
 
@@ -22,41 +19,21 @@ def one_thread(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "datasets"))
 
 
-def _results(folder: Path) -> dict[str, str]:
-    return contents(folder, "out/bench.json") | contents(folder, "out/queries.parquet")
+RESULTS = ("out/bench.json", "out/queries.parquet")
 
 
-def _fills_and_goes_on(corpus: Path, tmp_path: Path, count: int) -> None:
+def _command(corpus: Path, folder: Path) -> list[str]:
     arms = {name: TINY_PRESET["arms"][name] for name in ("human", "corpus")}
     some: dict[str, Any] = {"arms": arms, "contrasts": {"corpus": TINY_PRESET["contrasts"]["corpus"]}}
-    preset = write_preset(tmp_path / "tiny.yaml", seeds=[0], curves={}, **some)
-    command = ["bench", str(corpus), "--preset", str(preset), "--output", "out"]
-    undisturbed = tmp_path / "undisturbed"
-    undisturbed.mkdir()
-    done = cirgen(undisturbed, *command)
-    assert done.returncode == 0, done.stderr
-    expected = _results(undisturbed)
-    assert len(expected) == 2
-    full = 0
-    for kilobytes in sizes(24, kilobytes_of(undisturbed) - 8, count):
-        folder = tmp_path / f"disk-{kilobytes}"
-        folder.mkdir()
-        stopped = on_a_small_disk(folder, kilobytes, *command)
-        full += stopped.returncode != 0
-        if stopped.returncode:
-            assert "give the same command again" in said(stopped), stopped.stderr
-        done = cirgen(folder, *command)
-        assert done.returncode == 0, done.stderr
-        assert _results(folder) == expected
-        shutil.rmtree(folder)
-    assert full > count / 2, "disks so large try nothing"
+    preset = write_preset(folder / "tiny.yaml", seeds=[0], curves={}, **some)
+    return ["bench", str(corpus), "--preset", str(preset), "--output", "out"]
 
 
 @pytest.mark.long
 def test_a_disk_that_is_full_is_told_and_the_verdict_goes_on_later(corpus_folder: Path, tmp_path: Path) -> None:
-    _fills_and_goes_on(corpus_folder, tmp_path, 2)
+    fills_and_goes_on(tmp_path, _command(corpus_folder, tmp_path), RESULTS, 2)
 
 
 @pytest.mark.long
 def test_a_disk_that_is_full_at_any_point_loses_nothing(corpus_folder: Path, tmp_path: Path) -> None:
-    _fills_and_goes_on(corpus_folder, tmp_path, 16)
+    fills_and_goes_on(tmp_path, _command(corpus_folder, tmp_path), RESULTS, 16)
