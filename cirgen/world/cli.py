@@ -13,7 +13,7 @@ from cirgen.cli.options import OUTPUT, JsonOption
 from cirgen.cli.printing import printer
 from cirgen.world.corpus_cli import cards, corpus
 from cirgen.world.filter_cli import filters, labels
-from cirgen.world.truth_words import MEANINGS
+from cirgen.world.truth_words import MEANINGS, small_gallery
 from cirgen.world.vocabulary import Level
 
 app = typer.Typer(help="The embedded world of toy figures: a diagnostic with exact truth.", no_args_is_help=True)
@@ -109,6 +109,8 @@ def truth(
     console = printer()
     console.print(*truth_tables(found, str(dataset)), legend(), sep="\n")
     console.print(f"\n{sentence(gained)}", highlight=False)
+    if mind := small_gallery(len(gallery)):
+        console.print(mind, highlight=False)
 
 
 MinutesOption = Annotated[

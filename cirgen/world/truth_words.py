@@ -12,3 +12,16 @@ MEANINGS = {
     "held-out pairs": "an image shows values together, as a green hoodie or a red lounge chair, that no training did",
 }
 """Word to meaning."""
+
+SMALL_GALLERY = 200
+"""Fewer images than this seldom hold more than ten that fit a half of a query."""
+
+
+def small_gallery(images: int) -> str:
+    """Return why next to nothing is composed among few images, and so good; '' where there are enough."""
+    if images >= SMALL_GALLERY:
+        return ""
+    return (
+        f"Mind: of {images} images hardly ever more than ten fit a text or a reference alone, so little or nothing "
+        "counts as composed, and so as good. Take more images to measure that."
+    )

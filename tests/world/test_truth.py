@@ -321,6 +321,7 @@ def test_the_command_prints_the_same_figures_as_json_and_as_a_table(tmp_path: Pa
     shown = CliRunner().invoke(app, arguments, env={"COLUMNS": "300"})
     assert "33.3 [" in shown.output
     assert "Filtering took the share of good triplets from" in shown.output
+    assert f"of {len(family())} images hardly ever more than ten" in shown.output  # so few say little of composed
     assert figures["filtering"]["accepted"] == pytest.approx(1 / 3)
 
 
