@@ -18,8 +18,8 @@ test: $(BIN)/.cirgen-dev ## Set up and run what every change must pass: lint, ty
 
 test-long: $(BIN)/.cirgen-dev ## Run the tests that take too long for every change, such as twenty random kills, and more examples of every property
 	$(PIP_INSTALL) -e '.[ray]'
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "long and not gpu" --timeout=3600
-	OMP_NUM_THREADS=1 HYPOTHESIS_PROFILE=explore $(BIN)/pytest -n 2 -m "hypothesis and not gpu and not server" --timeout=3600
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "long and not gpu" --timeout=3600
+	OMP_NUM_THREADS=1 HYPOTHESIS_PROFILE=explore $(BIN)/pytest -n 2 --dist loadfile -m "hypothesis and not gpu and not server" --timeout=3600
 
 lint: $(BIN)/.cirgen-dev ## Mend what ruff can mend, and format
 	$(BIN)/ruff check --fix .
@@ -103,7 +103,7 @@ check:
 	$(BIN)/mypy
 
 unit:
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not long and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not long and not gpu"
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "cirgen needs Python 3.11 or newer: make PYTHON=python3.11 ...")'

@@ -18,6 +18,6 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield port
 
 
-settings.register_profile("fixed", derandomize=True, deadline=None)
-settings.register_profile("explore", max_examples=1000, deadline=None)
+settings.register_profile("fixed", max_examples=40, derandomize=True, deadline=None)
+settings.register_profile("explore", max_examples=400, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))

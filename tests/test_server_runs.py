@@ -118,6 +118,7 @@ def test_faults_of_every_kind_change_no_key_no_text_and_no_byte(port: int, undis
     assert triplets(tmp_path) == triplets(undisturbed)
 
 
+@pytest.mark.long
 def test_a_server_that_dies_stops_the_run_with_a_sentence_and_the_same_command_goes_on(
     port: int, undisturbed: Path, tmp_path: Path
 ) -> None:

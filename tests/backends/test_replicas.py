@@ -91,6 +91,7 @@ def test_beliefs_and_likelihoods_are_those_of_one_process(single: TransformersBa
     assert read[0] == read[1]
 
 
+@pytest.mark.long
 def test_an_error_of_the_recipe_is_told_as_it_is(replicas: Replicas) -> None:
     with pytest.raises(UserError, match="begin differently"):
         list(replicas.choose(REQUESTS, ("none", "none of them"), Files()))

@@ -174,6 +174,7 @@ def test_threads_and_processes_read_the_same(backend: TransformersBackend, worke
     assert texts(other, requests) == texts(backend, requests)
 
 
+@pytest.mark.long
 def test_a_worker_that_is_killed_costs_no_row(backend: TransformersBackend) -> None:
     requests = [request(path) for path in FILES]
     other = TransformersBackend(Model(model="cirgen:mllm", batch_size=1, workers=1), backend._loaded)

@@ -61,6 +61,7 @@ def test_a_classifier_scores_once_and_the_same_weights_elsewhere_score_nothing(
     assert other.read_facts()["recipe_hash"] != recipe_hash
 
 
+@pytest.mark.long
 def test_other_weights_score_anew_and_the_corpus_names_its_classifier(tmp_path: Path) -> None:
     before = scores(run(tmp_path / "run", Path(save(tmp_path / "nli"))))
     other = run(tmp_path / "run", Path(save(tmp_path / "other-nli", seed=1)))

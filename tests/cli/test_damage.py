@@ -73,6 +73,7 @@ def test_a_damaged_shard_is_named_and_moved_away_its_rows_are_made_again(
     assert datasets(folder) == datasets(finished)
 
 
+@pytest.mark.long
 def test_a_file_that_is_no_shard_of_its_stage_is_named(folder: Path) -> None:
     notes = folder / "run/store/ingest/notes.parquet"
     pq.write_table(pa.table({"note": ["mine"]}), notes)
@@ -93,6 +94,7 @@ def test_facts_that_were_cut_off_are_named_and_written_anew(folder: Path) -> Non
     assert "recipe_hash" in json.loads(facts.read_text())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["verdicts.parquet", "image_vectors.npy"])
 def test_a_damaged_table_is_named_and_made_anew_by_a_run(finished: Path, folder: Path, name: str) -> None:
     emptied(folder / "run/derived" / name)
@@ -109,6 +111,7 @@ def test_a_file_where_the_folder_should_be_is_told(tmp_path: Path) -> None:
     assert (tmp_path / "run").read_text() == "mine"
 
 
+@pytest.mark.long
 def test_a_start_that_finds_no_model_changes_nothing_of_what_the_folder_remembers(folder: Path) -> None:
     recipe, facts = (folder / "run" / name for name in ("recipe.yaml", "run.json"))
     before = recipe.read_bytes(), facts.read_bytes()

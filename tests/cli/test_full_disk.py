@@ -16,6 +16,7 @@ NEAREST = "pair.signals=[{kind: neighbours, per_image: 2}]"
 RUN = ("run", "demo", "--limit", "24", "--set", NEAREST, "--output", "run")
 
 
+@pytest.mark.long
 def test_a_file_that_may_not_grow_is_told_and_the_run_goes_on_later(tmp_path: Path) -> None:
     for kilobytes in (4, 24):  # the first table does not fit; the first shards do
         stopped = cirgen(tmp_path, *RUN, before=f"ulimit -f {kilobytes}")

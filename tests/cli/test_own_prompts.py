@@ -59,6 +59,7 @@ def test_card_and_report_tell_its_words_in_full(finished: Path) -> None:
             assert part in text
 
 
+@pytest.mark.long
 def test_words_edited_under_the_same_version_are_refused_by_run_and_report(finished: Path) -> None:
     write(finished, "change", f"{CHANGE} Please.")
     try:

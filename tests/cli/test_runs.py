@@ -72,6 +72,7 @@ def test_a_changed_threshold_is_told_and_runs_no_model(finished: Finished) -> No
     assert json.loads(done.stdout)["stages"] == before
 
 
+@pytest.mark.long
 def test_a_run_that_accepts_nothing_shows_its_figures_and_leaves_with_1(finished: Finished) -> None:
     folder, _ = finished
     done = cirgen(
@@ -98,6 +99,7 @@ def test_the_folder_of_another_run_is_refused(finished: Finished) -> None:
     assert "holds the run 'demo'" in done.stderr
 
 
+@pytest.mark.long
 def test_retry_and_report_go_by_the_recipe_of_the_run(finished: Finished) -> None:
     folder, _ = finished
     assert cirgen(folder, "retry", str(RUN), "--status", "truncated").returncode == 0

@@ -48,6 +48,7 @@ def test_the_best_of_several_encoders_counts_and_a_rival_is_one_for_all(
     assert any(one[triplet] != other[triplet] for triplet in both)
 
 
+@pytest.mark.long
 def test_blocks_of_any_size_rank_alike_and_the_runs_own_encoder_is_the_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from cirgen.keys import digest
 from cirgen.prompts import Prompt, list_prompts, parse_prompt
 from cirgen.recipe_errors import RecipeErrors
 from cirgen.recipe_file import RECIPES, load_recipe, recipe_names
-from commands import cirgen, said
+from commands import in_this_process
 
 TRIES = 300
 SECONDS = 20.0
@@ -178,16 +178,18 @@ caption: {{prompts: [{prompt}]}}
         {"more": "filter: [{name: people, words: '/dev/random'}]"},
     ],
 )
-def test_a_hostile_recipe_is_refused_and_touches_nothing(values: dict[str, Any], tmp_path: Path) -> None:
+def test_a_hostile_recipe_is_refused_and_touches_nothing(
+    values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     usual = {"name": "mine", "path": "cirgen:images", "prompt": "caption-brief", "more": ""}
     home = tmp_path / "home" / "project"
     home.mkdir(parents=True)
     (tmp_path / "home" / "secret.md").write_text("secret words")
     (home / "r.yaml").write_text(RECIPE.format(**usual | values), encoding="utf8")
     before = {path for path in tmp_path.rglob("*")}
-    done = cirgen(home, "validate", "r.yaml")
-    assert done.returncode in (1, 2), done.stdout
-    assert "Traceback" not in done.stderr and "secret words" not in done.stderr
+    monkeypatch.chdir(home)
+    code, _, told = in_this_process(capsys)("validate", "r.yaml")
+    assert code in (1, 2)
+    assert "Traceback" not in told and "secret words" not in told
     assert {path for path in tmp_path.rglob("*")} == before
-    if done.returncode == 1 and len(done.stderr.splitlines()) == 1:
-        said(done)
+    assert told.startswith("Error: ") or len(told.splitlines()) > 1, "one sentence, or one for each mistake"

@@ -122,6 +122,7 @@ def test_the_token_is_neither_printed_nor_stored(pusher: Pusher) -> None:
         assert not path.is_file() or TOKEN.encode() not in path.read_bytes(), path
 
 
+@pytest.mark.long
 def test_the_card_names_its_repository_and_its_versions(pusher: Pusher) -> None:
     pusher.pushed("--tag", "v1.0.0")
     card = pusher.hub.stored(REPO, "README.md").decode()
@@ -154,6 +155,7 @@ def test_a_second_push_sends_what_changed_and_a_third_nothing(pusher: Pusher) ->
     assert not pusher.hub.asked("PUT", UPLOAD) and not pusher.hub.asked("POST", "/commit/")
 
 
+@pytest.mark.long
 def test_files_that_a_version_no_longer_has_go_and_files_of_others_stay(pusher: Pusher) -> None:
     pusher.pushed()
     repo = pusher.hub.repos[REPO]
@@ -191,6 +193,7 @@ def test_a_fault_that_passes_is_waited_out(pusher: Pusher, fault: Fault) -> None
     _is_published(pusher, "v1")
 
 
+@pytest.mark.long
 def test_somebody_elses_commit_in_between_is_kept(pusher: Pusher) -> None:
     hub = pusher.hub
     hub.faults = [Fault("POST", COMMIT + "main", act=lambda: _somebody_commits(hub))]
@@ -221,7 +224,13 @@ LASTING: dict[str, tuple[list[Fault], str | None, str]] = {
 }
 
 
-@pytest.mark.parametrize(("faults", "token", "sentence"), LASTING.values(), ids=LASTING.keys())
+@pytest.mark.parametrize(
+    ("faults", "token", "sentence"),
+    [
+        pytest.param(*case, id=name, marks=[] if "token" in name else pytest.mark.long)
+        for name, case in LASTING.items()
+    ],
+)
 def test_what_only_the_user_can_mend_is_one_sentence(
     pusher: Pusher, faults: list[Fault], token: str | None, sentence: str
 ) -> None:
@@ -232,6 +241,7 @@ def test_what_only_the_user_can_mend_is_one_sentence(
     assert all(repo.private for repo in pusher.hub.repos.values())
 
 
+@pytest.mark.long
 def test_a_disk_that_is_full_when_it_is_loaded_back_leaves_nothing_visible_and_the_push_goes_on(
     pusher: Pusher,
 ) -> None:
@@ -308,6 +318,7 @@ def test_a_private_dataset_stays_private_and_the_recipe_says_so_by_default(pushe
     assert pusher.hub.repos[REPO].private
 
 
+@pytest.mark.long
 def test_a_tag_does_not_move(pusher: Pusher) -> None:
     pusher.pushed("--tag", "v1")
     tagged = pusher.hub.repos[REPO].tags["v1"]

@@ -142,6 +142,7 @@ def test_more_to_keep_accepts_more(again: tuple[Path, Path]) -> None:
     assert kept[2] >= good & scored(run).keys()
 
 
+@pytest.mark.long
 def test_other_labels_under_the_same_name_move_the_verdicts_and_the_recipe_hash(again: tuple[Path, Path]) -> None:
     folder, labels = again
     run = demo(folder, labels=labels, keep=0.5)

@@ -130,6 +130,7 @@ def test_a_question_that_ran_out_of_memory_is_a_row_and_is_asked_again(
     assert "likelihood: not scored" not in {row["reason"] for row in verdicts(run)}
 
 
+@pytest.mark.long
 def test_what_fails_is_asked_once_a_run_however_often_texts_are_written_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,6 +209,7 @@ def test_a_score_belongs_to_the_near_images_that_it_read(finished: Run, monkeypa
     run_pipeline(a_run(finished.folder, STACK))
 
 
+@pytest.mark.long
 def test_another_model_asks_anew_and_stands_in_the_card(finished: Run, tmp_path: Path) -> None:
     own = [{**STACK[1], "model": {"model": "cirgen:mllm", "max_pixels": 10_000}}]
     run = a_run(tmp_path, own)

@@ -221,6 +221,7 @@ def test_what_filters_reject_is_written_anew_and_what_they_accept_is_not(folder:
     assert accepted > {row["pair_id"] for row in once if not row["reason"]}
 
 
+@pytest.mark.long
 def test_writing_anew_repeats_itself_and_asks_for_nothing_twice(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     overrides = ("modify.regenerate.tries=2", "modify.regenerate.temperature=1.5")
     rows = again(folder, *overrides)

@@ -74,7 +74,14 @@ def arm(record: dict[str, Any], name: str, at: str = "last") -> dict[str, Any]:
     return dict(found)
 
 
-@pytest.mark.parametrize("name", NAMES)
+def _is_a_variant(name: str) -> bool:
+    """Whether a preset differs from another in its family of models or its benchmark alone."""
+    return (name.endswith(("-zs", "zs-fashioniq", "-cirr")) and name != "spn4cir-blip2-cirr") or "-blip-" in name
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long if _is_a_variant(name) else []) for name in NAMES]
+)
 def test_a_preset_runs_to_its_end(world: World, name: str, tmp_path: Path) -> None:
     results = judged(world, name, tmp_path, ONE_SEED)
     preset, record = results.preset, written(tmp_path)

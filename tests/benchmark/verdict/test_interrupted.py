@@ -71,6 +71,7 @@ def make_mortal(owner: Any, name: str, condition: Callable[[Any], bool], number:
     setattr(owner, name, mortal)
 
 
+@pytest.mark.long
 def test_a_verdict_killed_in_every_stage_and_between_arms_ends_in_the_same_bytes(
     corpus_folder: Path, tmp_path: Path
 ) -> None:

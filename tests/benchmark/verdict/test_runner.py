@@ -83,6 +83,7 @@ def alone(*arms: str, **sections: Any) -> Preset:
     return tiny_preset(**{"seeds": (0,), "curves": {}, "arms": chosen, **asked, **sections})
 
 
+@pytest.mark.long
 def test_a_changed_setting_trains_what_depends_on_it_and_nothing_else(corpus_folder: Path, tmp_path: Path) -> None:
     two = {**TINY_PRESET["stages"]["two"], "temperature": 0.1}
     changes: list[tuple[dict[str, Any], int]] = [
