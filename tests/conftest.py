@@ -1,14 +1,25 @@
-"""What tests share: a server, and properties tried on the same examples each time, unless asked to explore."""
+"""What tests share: a cache, a server, and properties tried on the same examples each time unless asked to explore."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from serving import transformers_serve
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of what can be made again, one for all tests of all workers: figures are drawn once."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cirgen-cache"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CIRGEN_CACHE", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -63,7 +63,7 @@ def script(page: Path) -> str:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """Return an environment that knows `cirgen` and `python` as this test does, and caches nothing outside."""
+    """Return an environment that knows `cirgen` and `python` as this test does."""
     commands = tmp_path / "commands"
     commands.mkdir()
     for name, told in (("cirgen", "-m cirgen"), ("python", ""), ("transformers", "-m transformers.cli.transformers")):
@@ -73,7 +73,6 @@ def environment(tmp_path: Path) -> dict[str, str]:
         **os.environ,
         "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "benchmark"))),
-        "CIRGEN_CACHE": str(tmp_path / "cache"),
         "HF_HUB_OFFLINE": "1",
         "OMP_NUM_THREADS": "1",
         "PORT": str(free_port()),
