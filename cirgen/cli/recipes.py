@@ -39,11 +39,13 @@ def list_all(as_json: ListJsonOption = False) -> None:
         return
     table = Table("recipe", "needs", "what it does", box=None, pad_edge=False)
     table.columns[0].no_wrap = True
+    console = printer()
     for row in rows:
-        if not _is_twin(row[0]):
+        if not (console.is_terminal and _is_twin(row[0])):
             table.add_row(*row)
-    printer().print(table)
-    printer().print(f"Each of spn4cir/ has a twin that filters its triplets: spn4cir/NAME{TWIN}", highlight=False)
+    console.print(table)
+    if console.is_terminal:
+        console.print(f"Each of spn4cir/ has a twin that filters its triplets: spn4cir/NAME{TWIN}", highlight=False)
 
 
 TWIN = "-filtered"
