@@ -91,6 +91,7 @@ def test_an_installed_wheel_runs_the_demo_from_another_folder(site: Path, tmp_pa
     assert (tmp_path / "run" / "dataset" / "README.md").is_file()
 
 
+@pytest.mark.long
 def test_an_installed_wheel_finds_presets_by_name(site: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(site)}
     for arguments, line in ((("ls",), "spn4cir-zs-cirr "), (("show", "spn4cir-zs-cirr"), "name: spn4cir-zs-cirr")):

@@ -112,6 +112,7 @@ def _split(shard: Path, rows: int) -> None:
     shard.unlink()
 
 
+@pytest.mark.long
 def test_one_changed_prompt_runs_its_own_texts_alone(undisturbed: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(undisturbed, folder)
@@ -173,6 +174,7 @@ def killed_at_random(folder: Path, kills: int, draws: random.Random) -> None:
     assert start(site, folder, "mllm.batch_size=5").wait() == 0
 
 
+@pytest.mark.long
 def test_runs_killed_at_random_end_in_the_same_bytes(undisturbed: Path, tmp_path: Path) -> None:
     killed_at_random(tmp_path / "run", KILLS_IN_CI, random.Random(0))
     assert dataset_bytes(tmp_path / "run") == dataset_bytes(undisturbed)

@@ -159,6 +159,7 @@ def server_recipe(pictures: Path, port: int) -> list[str]:
     return [f"mllm.model={MODEL}", base_url, f"images.path={pictures}"]
 
 
+@pytest.mark.long
 @pytest.mark.integration
 def test_the_recipe_of_a_server_runs_to_a_dataset(port: int, pictures: Path, tmp_path: Path) -> None:
     overrides = server_recipe(pictures, port)

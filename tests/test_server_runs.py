@@ -158,6 +158,7 @@ def test_a_killed_run_goes_on_at_the_server_and_ends_with_the_same_bytes(
     assert asked <= len(texts(undisturbed)) + 2 * (4 + 3)  # again: what was on its way, and what waited for a shard
 
 
+@pytest.mark.long
 def test_a_cap_on_cost_leaves_with_3_and_the_same_command_goes_on_until_all_is_there(
     port: int, undisturbed: Path, tmp_path: Path
 ) -> None:
@@ -180,6 +181,7 @@ def test_a_cap_on_cost_leaves_with_3_and_the_same_command_goes_on_until_all_is_t
     assert f"{used(tmp_path)['requests']} requests" in second.stdout
 
 
+@pytest.mark.long
 def test_a_cap_on_time_leaves_with_3_whatever_runs(tmp_path: Path, port: int) -> None:
     with Proxy(port) as proxy:
         stopped = cirgen(tmp_path, *arguments(proxy, "--max-hours", "0.0001"))

@@ -79,7 +79,13 @@ def environment(tmp_path: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+LONG = ("corpus", "server")
+"""Pages that take minutes, since one trains a model many times, and the other runs a server."""
+
+
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=pytest.mark.long if page.stem in LONG else [], id=page.stem) for page in PAGES]
+)
 def test_a_tutorial_runs_as_it_is_written(page: Path, tmp_path: Path, environment: dict[str, str]) -> None:
     if not find_spec(NEEDS.get(page.stem, "cirgen")):
         pytest.skip(f"needs {NEEDS[page.stem]}")

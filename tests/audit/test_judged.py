@@ -61,6 +61,7 @@ def true_corpus() -> Corpus:
     return Corpus("true", "made", tuple(rows), {"g": tuple(truth.image_ids)}, pictures=pictures)
 
 
+@pytest.mark.long
 @pytest.mark.integration
 def test_a_real_judge_says_yes_to_true_texts_more_often_than_to_foreign_ones(true_corpus: Corpus) -> None:
     settings = Settings(encoders=("cirgen:judge-encoder",), judge="cirgen:mllm", judge_sample=60)

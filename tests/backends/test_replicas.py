@@ -98,6 +98,7 @@ def test_an_error_of_the_recipe_is_told_as_it_is(replicas: Replicas) -> None:
     assert len(texts(replicas)) == len(REQUESTS)  # and the next call begins anew
 
 
+@pytest.mark.long
 def test_rows_of_a_process_that_is_killed_are_answered_by_the_others(single: TransformersBackend) -> None:
     replicas = Replicas(SETTINGS, ["cpu", "cpu"])
     results = replicas.generate(iter(REQUESTS), Files())

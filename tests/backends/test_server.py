@@ -70,7 +70,14 @@ def test_a_server_writes_what_the_model_writes_here_and_counts_its_tokens(port: 
         assert 1 < proxy.most <= 3
 
 
-@pytest.mark.parametrize("fault", ["reset", "429", "500", "hang", "cut", "no json", "other json"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "429",
+        "cut",
+        *(pytest.param(name, marks=pytest.mark.long) for name in ("reset", "500", "hang", "no json", "other json")),
+    ],
+)
 def test_every_request_survives_a_fault_at_its_first_try(port: int, expected: dict[str, str], fault: str) -> None:
     requests = REQUESTS[:2] if fault == "hang" else REQUESTS[:FEW]
     with Proxy(port, lambda times, body: fault if times == 0 else None) as proxy:

@@ -101,7 +101,12 @@ def failing(monkeypatch: pytest.MonkeyPatch, step: str, fails: Callable[[list[Re
 
 @pytest.mark.parametrize("step", ["_read", "_add_token"])
 @pytest.mark.parametrize(
-    "error", [torch.OutOfMemoryError("no memory"), RuntimeError("CUDA out of memory"), MemoryError()]
+    "error",
+    [
+        torch.OutOfMemoryError("no memory"),
+        pytest.param(RuntimeError("CUDA out of memory"), marks=pytest.mark.long),
+        pytest.param(MemoryError(), marks=pytest.mark.long),
+    ],
 )
 def test_out_of_memory_halves_the_batch_remembers_what_fits_and_loses_no_row(
     backend: TransformersBackend, monkeypatch: pytest.MonkeyPatch, step: str, error: Exception

@@ -44,6 +44,7 @@ def scored(of: Run) -> int:
     return int(of.read_facts()["funnel"]["filters"][0]["scored"])
 
 
+@pytest.mark.long
 def test_a_classifier_scores_once_and_the_same_weights_elsewhere_score_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,6 +39,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_rows_carry_the_name_and_hash_of_the_file(finished: Path) -> None:
     rows = pq.read_table(finished / "run" / "derived" / "triplets.parquet").to_pylist()
     mine = load_prompt(str(finished / "my" / "change.md"))
@@ -52,6 +53,7 @@ def test_rows_carry_the_name_and_hash_of_the_file(finished: Path) -> None:
     assert set(pq.read_table(shard).column("prompt").to_pylist()) == {"mine-caption@1"}
 
 
+@pytest.mark.long
 def test_card_and_report_tell_its_words_in_full(finished: Path) -> None:
     for page in ("dataset/README.md", "report.html"):
         text = (finished / "run" / page).read_text()
@@ -72,6 +74,7 @@ def test_words_edited_under_the_same_version_are_refused_by_run_and_report(finis
     assert cirgen(finished, "report", "run").returncode == 0
 
 
+@pytest.mark.long
 def test_a_file_with_the_name_of_a_shipped_prompt_is_refused_before_anything_runs(finished: Path) -> None:
     write(finished, "caption", "Say what you see.", name="caption-brief")
     try:

@@ -63,6 +63,7 @@ def test_status_agrees_with_itself(finished: Finished) -> None:
     assert figures["accepted"] + figures["rejected_total"] == figures["triplets"]
 
 
+@pytest.mark.long
 def test_a_changed_threshold_is_told_and_runs_no_model(finished: Finished) -> None:
     folder, _ = finished
     before = json.loads(cirgen(folder, "status", str(RUN), "--json").stdout)["stages"]
@@ -92,6 +93,7 @@ def test_a_run_that_accepts_nothing_shows_its_figures_and_leaves_with_1(finished
     assert not (folder / "runs/none/dataset").exists()
 
 
+@pytest.mark.long
 def test_the_folder_of_another_run_is_refused(finished: Finished) -> None:
     folder, _ = finished
     done = cirgen(folder, "run", "demo", "--set", "name=other", "--output", str(RUN))
@@ -143,6 +145,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_leaves_with_130(tmp_path: Path) -> N
     assert figures["stages"]["caption"]["ok"] == 200
 
 
+@pytest.mark.long
 def test_foreign_pictures_break_nothing_and_the_nonsense_is_not_hidden(tmp_path: Path) -> None:
     pictures = tmp_path / "pictures"
     pictures.mkdir()

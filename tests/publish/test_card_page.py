@@ -128,6 +128,7 @@ def test_long_names_leave_room_and_short_ones_stay() -> None:
     assert brief("0123456789abcdef" * 4 + ".png") == "0123456789ab…bcdef.png"
 
 
+@pytest.mark.long
 def test_the_command_writes_the_page(run: Run, tmp_path: Path) -> None:
     done = cirgen(tmp_path, "card", str(run.folder))
     assert done.returncode == 0, done.stderr

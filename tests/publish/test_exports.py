@@ -215,6 +215,7 @@ def test_an_export_replaces_an_export_and_nothing_else(run: Run, tmp_path: Path,
     assert (run.dataset / "README.md").is_file()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("form", ["webdataset", "folder"])
 def test_an_export_that_is_killed_leaves_nothing_that_looks_finished(run: Run, tmp_path: Path, form: Format) -> None:
     dice = random.Random(form)

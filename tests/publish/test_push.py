@@ -328,6 +328,7 @@ def test_a_tag_does_not_move(pusher: Pusher) -> None:
     assert pusher.hub.repos[REPO].tags == {"v1": tagged, "v2": pusher.hub.repos[REPO].heads["main"][-1]}
 
 
+@pytest.mark.long
 def test_what_others_wrote_is_not_replaced_unless_that_is_said(pusher: Pusher) -> None:
     repo = pusher.hub.create(REPO)
     repo.add("main", {"train.csv": pusher.hub.keep(b"a,b")}, "by hand")
@@ -411,6 +412,7 @@ def test_readers_load_every_config_whole_and_streamed_and_old_versions_by_their_
     assert found["sizes"][0][0] == 96
 
 
+@pytest.mark.long
 def test_rows_that_do_not_match_the_card_are_never_shown(pusher: Pusher) -> None:
     def stray(hub: HubServer = pusher.hub) -> None:
         repo = hub.repos[REPO]
@@ -454,6 +456,7 @@ def test_a_wrong_name_is_told(pusher: Pusher, arguments: tuple[str, ...], senten
     assert sentence in said(cirgen(pusher.folder, "push", str(pusher.run.folder), *arguments, env=pusher.env()))
 
 
+@pytest.mark.long
 @pytest.mark.integration
 def test_a_run_that_is_to_be_pushed_asks_for_the_token_first_and_pushes_last(hub: HubServer, tmp_path: Path) -> None:
     arguments = ("run", "demo", "--limit", "40", "--push", REPO, "--set", "publish.tag=v0.1", "--output", "run")

@@ -129,6 +129,7 @@ def test_verdicts_follow_what_the_reviewers_said(again: tuple[Path, Path]) -> No
     assert "agreement.min_margin_fit" in run.report.read_text(encoding="utf8")
 
 
+@pytest.mark.long
 def test_more_to_keep_accepts_more(again: tuple[Path, Path]) -> None:
     folder, labels = again
     kept = []

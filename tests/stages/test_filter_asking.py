@@ -91,6 +91,7 @@ def test_running_again_and_moving_thresholds_asks_nothing(finished: Run, monkeyp
     assert verdicts(finished) == before
 
 
+@pytest.mark.long
 def test_what_fails_while_asking_runs_again_and_ends_the_same(
     finished: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +111,7 @@ def test_what_fails_while_asking_runs_again_and_ends_the_same(
     assert verdicts(run) == verdicts(finished)
 
 
+@pytest.mark.long
 def test_a_question_that_ran_out_of_memory_is_a_row_and_is_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,6 +177,7 @@ def test_models_that_differ_in_speed_alone_share_their_weights(tmp_path: Path) -
     assert weights(batch_size=3) is not weights(batch_size=3, max_pixels=10_000)
 
 
+@pytest.mark.long
 def test_a_longer_answer_is_another_question(finished: Run, tmp_path: Path) -> None:
     stack = [{"name": "judge", "min_yes": 0, "observed_tokens": 1}]
     run = a_run(tmp_path, stack)

@@ -147,6 +147,7 @@ def test_half_of_a_balanced_set_is_good(finished: Run, gallery: Gallery, tmp_pat
     assert len({known.row["triplet_id"] for known in triplets}) == len(triplets)
 
 
+@pytest.mark.long
 @pytest.mark.integration
 def test_the_command_prints_and_writes_the_same_figures(
     finished: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]

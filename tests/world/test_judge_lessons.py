@@ -100,6 +100,7 @@ def test_what_is_said_is_compared_with_the_images_even_where_the_observation_is_
     assert 10 < mistaken < 60
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("part", "images"), [("images", {1}), ("all", {1, 2})])
 def test_a_course_asks_about_images_and_pairs(part: str, images: set[int]) -> None:
     figures = tuple(figure for index in range(4) for figure in training_family("second-mllm", LEVEL, 1, index))

@@ -141,6 +141,7 @@ def check_submissions(output: Path, captions: Path) -> None:
         assert all(reference not in file[query] for query, reference in asked.items())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["spn4cir-clip-fashioniq", "spn4cir-clip-cirr"])
 def test_images_that_a_copy_lacks_are_named_and_figures_without_them_are_marked(
     world: World, name: str, tmp_path: Path

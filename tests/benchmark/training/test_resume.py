@@ -55,6 +55,7 @@ def test_a_stage_that_is_killed_again_and_again_ends_like_an_undisturbed_one(sta
     assert files(tmp_path / "killed") == files(tmp_path / "undisturbed")
 
 
+@pytest.mark.long
 @pytest.mark.integration
 @pytest.mark.parametrize("stage", ["one", "two"])
 def test_a_real_process_that_is_killed_at_any_time_goes_on(stage: str, tmp_path: Path) -> None:

@@ -164,6 +164,7 @@ def test_presets_are_listed_with_what_they_ask_and_shown(capsys: pytest.CaptureF
     assert told(capsys, "presets", "show", "dmo").startswith("Error: No preset is called 'dmo' (did you mean 'demo'?)")
 
 
+@pytest.mark.long
 def test_a_verdict_that_is_there_is_printed_again(
     capsys: pytest.CaptureFixture[str], judged: Judged, corpus_folder: Path
 ) -> None:

@@ -42,6 +42,7 @@ def of(results: Results, arm: str, at: str, seed: int = 0) -> Outcome:
     return found
 
 
+@pytest.mark.long
 def test_arms_that_begin_alike_share_what_they_begin_with(judged: Judged) -> None:
     """Of each seed: stage one with 48 and with 24 human triplets, and stage two of both arms and of the point with 24.
 

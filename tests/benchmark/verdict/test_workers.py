@@ -46,6 +46,7 @@ def test_a_process_that_is_killed_is_an_error_that_names_the_fix() -> None:
         list(side_by_side(side_jobs.killed, [0], 1))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_workers_end_with_the_process_that_began_them(number: signal.Signals, tmp_path: Path) -> None:
     command = [sys.executable, side_jobs.__file__, str(tmp_path)]

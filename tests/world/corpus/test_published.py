@@ -33,6 +33,7 @@ def rows_of(printed: str) -> dict[str, int]:
     return {name: int(number) for name, number in (line.split() for line in printed.splitlines())}
 
 
+@pytest.mark.long
 @pytest.mark.integration
 def test_a_corpus_goes_to_the_hub_and_comes_back_from_it_by_its_tag(small: Corpus, tmp_path: Path) -> None:
     with hub_server() as hub:
