@@ -105,7 +105,14 @@ def is_told_of_every_text(run: Run) -> bool:
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("name", [name for name in PLAIN if mllm_of(name).backend != "openai"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in ("gpu-qwen2.5-vl", "laptop") else pytest.mark.long)
+        for name in PLAIN
+        if mllm_of(name).backend != "openai"
+    ],
+)
 def test_a_recipe_of_a_model_of_the_hub_runs_to_a_dataset(
     name: str, tiny: Tiny, pictures: Path, tmp_path: Path
 ) -> None:

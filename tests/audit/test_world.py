@@ -19,7 +19,7 @@ from cirgen.progress import Silent
 from cirgen.resources import local_path
 from cirgen.world.zero_shot import Encoder
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 
 @pytest.fixture(autouse=True)

@@ -56,6 +56,7 @@ def texts(backend: TransformersBackend | Replicas) -> dict[str, str]:
     return {result.request.key: result.text for result in backend.generate(iter(REQUESTS), Files())}
 
 
+@pytest.mark.long
 def test_two_processes_answer_as_one_and_share_the_work(single: TransformersBackend, replicas: Replicas) -> None:
     assert texts(replicas) == texts(single)
     assert replicas.take_speed().rows == len(REQUESTS)

@@ -248,6 +248,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(run: Run, tmp_path: Path) -> Non
     assert not list(tmp_path.glob("out*"))
 
 
+@pytest.mark.long
 def test_the_command_says_what_it_wrote_and_how_to_read_it(run: Run, tmp_path: Path) -> None:
     done = cirgen(tmp_path, "export", str(run.folder), "--format", "cirr", "--json")
     found = json.loads(done.stdout)

@@ -19,7 +19,7 @@ from cirgen.recipe_file import load_recipe
 from cirgen.run_folder import Run
 from cirgen.store import Store
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 IMAGES = 30
 STACK: list[dict[str, Any]] = [
@@ -91,7 +91,6 @@ def test_running_again_and_moving_thresholds_asks_nothing(finished: Run, monkeyp
     assert verdicts(finished) == before
 
 
-@pytest.mark.long
 def test_what_fails_while_asking_runs_again_and_ends_the_same(
     finished: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,7 +110,6 @@ def test_what_fails_while_asking_runs_again_and_ends_the_same(
     assert verdicts(run) == verdicts(finished)
 
 
-@pytest.mark.long
 def test_a_question_that_ran_out_of_memory_is_a_row_and_is_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,7 +130,6 @@ def test_a_question_that_ran_out_of_memory_is_a_row_and_is_asked_again(
     assert "likelihood: not scored" not in {row["reason"] for row in verdicts(run)}
 
 
-@pytest.mark.long
 def test_what_fails_is_asked_once_a_run_however_often_texts_are_written_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,7 +174,6 @@ def test_models_that_differ_in_speed_alone_share_their_weights(tmp_path: Path) -
     assert weights(batch_size=3) is not weights(batch_size=3, max_pixels=10_000)
 
 
-@pytest.mark.long
 def test_a_longer_answer_is_another_question(finished: Run, tmp_path: Path) -> None:
     stack = [{"name": "judge", "min_yes": 0, "observed_tokens": 1}]
     run = a_run(tmp_path, stack)
@@ -212,7 +208,6 @@ def test_a_score_belongs_to_the_near_images_that_it_read(finished: Run, monkeypa
     run_pipeline(a_run(finished.folder, STACK))
 
 
-@pytest.mark.long
 def test_another_model_asks_anew_and_stands_in_the_card(finished: Run, tmp_path: Path) -> None:
     own = [{**STACK[1], "model": {"model": "cirgen:mllm", "max_pixels": 10_000}}]
     run = a_run(tmp_path, own)

@@ -107,6 +107,7 @@ def both_ways(rows: list[dict[str, Any]]) -> list[frozenset[str]]:
     return [frozenset((row["reference_id"], row["target_id"])) for row in rows]
 
 
+@pytest.mark.long
 def test_two_pictures_that_chose_each_other_are_one_pair_when_texts_go_both_ways(folder: Path) -> None:
     signals = "pair.signals=[{kind: neighbours, per_image: 2}]"
     forward = triplets(folder, "modify.prompts=[spn-target]", signals)
@@ -128,6 +129,7 @@ def test_max_pairs_counts_pairs_of_both_directions_once(folder: Path) -> None:
     assert len(triplets(folder, *few, "pair.signals=[{kind: neighbours, per_image: 3}]")) == 18
 
 
+@pytest.mark.long
 def test_rotation_keeps_the_texts_of_pairs_that_were_mined_both_ways(folder: Path) -> None:
     rotate = [TEMPLATES, "modify.prompts_per_pair=rotate", "pair.signals=[{kind: neighbours, per_image: 3}]"]
     forward = {row["triplet_id"] for row in triplets(folder, *rotate)}
@@ -206,6 +208,7 @@ def by_turn(rows: list[dict[str, Any]]) -> dict[int, set[str]]:
     return {turn: {r["pair_id"] for r in rows if r["regenerated"] == turn} for turn in range(4)}
 
 
+@pytest.mark.long
 def test_what_filters_reject_is_written_anew_and_what_they_accept_is_not(folder: Path) -> None:
     once = again(folder)
     rows = again(folder, "modify.regenerate.tries=2", "modify.regenerate.temperature=1.5")
@@ -235,6 +238,7 @@ def test_writing_anew_repeats_itself_and_asks_for_nothing_twice(folder: Path, mo
     assert fewer == [row for row in rows if row["regenerated"] < 2]
 
 
+@pytest.mark.long
 def test_another_prompt_may_write_anew(folder: Path) -> None:
     rows = again(
         folder, "modify.prompts=[spn-target]", "modify.regenerate.tries=1", "modify.regenerate.prompt=change-images"

@@ -27,6 +27,7 @@ def shown(purpose: str, level: Level) -> set[Figure]:
     return {sample.figure for seed in range(SEEDS) for sample in collection(purpose, level, seed, 3000)}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("level", LEVELS)
 def test_no_attribute_combination_serves_two_purposes(level):
     figures = {purpose: shown(purpose, level) for purpose in COLLECTIONS}

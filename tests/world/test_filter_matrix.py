@@ -106,6 +106,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run
 
 
+@pytest.mark.long
 @pytest.mark.integration
 def test_a_matrix_counts_what_the_filters_did(finished: Run, gallery: Gallery, tmp_path: Path) -> None:
     trials = Trials(finished, tmp_path)

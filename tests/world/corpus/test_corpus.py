@@ -242,6 +242,7 @@ def test_the_card_says_that_it_is_a_diagnostic_and_what_is_bad_about_it(corpus: 
 # how it is made
 
 
+@pytest.mark.long
 def test_the_same_run_gives_the_same_bytes(small: Corpus, toy_run: Run, tmp_path: Path) -> None:
     build_corpus(toy_run, tmp_path / "again", each=QUESTIONS)
     assert file_hashes(tmp_path / "again") == file_hashes(small.folder)
