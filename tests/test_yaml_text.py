@@ -17,7 +17,7 @@ _DOCUMENTS = st.dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=300)
 @given(_DOCUMENTS)
 def test_a_document_reads_back_as_it_was_written(document: dict[str, Any]) -> None:
     read = read_yaml(write_yaml(document)).data

@@ -91,7 +91,7 @@ def naive(loaded: LoadedModel, batch_size: int, cache: str = "", **options: Any)
     Args:
         loaded: the model.
         batch_size: of every batch but the last.
-        cache: name of a way to hold keys and values that is not the usual one.
+        cache: what a way to hold keys and values that is not the usual one is called, before the batch.
         options: those of a `GenerationConfig` that it takes.
     """
     processor = loaded.processor
@@ -111,7 +111,7 @@ def naive(loaded: LoadedModel, batch_size: int, cache: str = "", **options: Any)
             tokens += sum(until(row, loaded.stop_tokens) for row in output.tolist())
         return tokens
 
-    return Way(f"batch {batch_size}{cache}" if batch_size > 1 else "one at a time", caption)
+    return Way(f"{cache}batch {batch_size}" if batch_size > 1 else "one at a time", caption)
 
 
 def fixed_caches(loaded: LoadedModel, batch_size: int) -> list[Way]:
@@ -120,8 +120,8 @@ def fixed_caches(loaded: LoadedModel, batch_size: int) -> list[Way]:
     compiled._compile_all_devices = True  # transformers compiles on accelerators alone
     fixed = {"cache_implementation": "static"}
     return [
-        naive(loaded, batch_size, ", static cache", **fixed, disable_compile=True),
-        naive(loaded, batch_size, ", compiled", **fixed, compile_config=compiled),
+        naive(loaded, batch_size, "static ", **fixed, disable_compile=True),
+        naive(loaded, batch_size, "compiled ", **fixed, compile_config=compiled),
     ]
 
 
@@ -322,12 +322,8 @@ def _turns(
 def _ratios(taken: Mapping[str, Sequence[Taken]], clock: str) -> None:
     """Tell how often cirgen could caption the pictures while another way does it once."""
     times = {name: [getattr(one, clock) for one in several] for name, several in taken.items()}
-    batches = [several for name, several in times.items() if name.startswith("batch ") and "," not in name]
-    others = {
-        name: several
-        for name, several in times.items()
-        if name != "cirgen" and (not name.startswith("batch ") or "," in name)
-    }
+    batches = [several for name, several in times.items() if name.startswith("batch ")]
+    others = {name: several for name, several in times.items() if not name.startswith(("batch ", "cirgen"))}
     others["naive batches at their best size"] = [min(turn) for turn in zip(*batches, strict=True)]
     for name, several in others.items():
         ratio = statistics.median(theirs / ours for theirs, ours in zip(several, times["cirgen"], strict=True))

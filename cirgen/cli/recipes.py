@@ -40,8 +40,9 @@ def list_all(as_json: ListJsonOption = False) -> None:
     table = Table("recipe", "needs", "what it does", box=None, pad_edge=False)
     table.columns[0].no_wrap = True
     console = printer()
+    names = {name for name, *_ in rows}
     for row in rows:
-        if not (console.is_terminal and _is_twin(row[0])):
+        if not (console.is_terminal and row[0].endswith(TWIN) and row[0].removesuffix(TWIN) in names):
             table.add_row(*row)
     console.print(table)
     if console.is_terminal:
@@ -50,12 +51,6 @@ def list_all(as_json: ListJsonOption = False) -> None:
 
 TWIN = "-filtered"
 """How the name of a recipe ends that is another one with filters."""
-
-
-def _is_twin(name: str) -> bool:
-    from cirgen.recipe_file import recipe_names
-
-    return name.endswith(TWIN) and name.removesuffix(TWIN) in recipe_names()
 
 
 NEEDS = {"fashioniq": "FashionIQ", "cirr": "CIRR", "webdataset": "tar shards", "folder": "your folder"}

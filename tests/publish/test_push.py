@@ -267,9 +267,7 @@ POINTS = {
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(
-    "point", [name if name in ("upload", "tag") else pytest.param(name, marks=pytest.mark.long) for name in POINTS]
-)
+@pytest.mark.parametrize("point", POINTS)
 def test_a_push_that_is_killed_goes_on_with_the_same_command(pusher: Pusher, point: str) -> None:
     arguments = ("push", str(pusher.run.folder), REPO, "--public", "--tag", "v1")
     with start(pusher.folder, *arguments, env=pusher.env()) as process:
