@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -105,7 +107,8 @@ def opened(loader: Any, folder: Path, trust_remote_code: bool = False, **options
         UserError: it cannot be opened without its code.
     """
     try:
-        return loader.from_pretrained(folder, trust_remote_code=trust_remote_code, **options)
+        with _without_bars():
+            return loader.from_pretrained(folder, trust_remote_code=trust_remote_code, **options)
     except ValueError as error:
         if trust_remote_code or "trust_remote_code" not in str(error):
             raise
@@ -113,6 +116,23 @@ def opened(loader: Any, folder: Path, trust_remote_code: bool = False, **options
             f"The model in {folder} needs code that it brings, which cirgen does not run; name a model that "
             "transformers knows, or serve this one and take backend openai."
         ) from error
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Switch off transformers' bars, which tell of seconds between the lines of a run."""
+    from huggingface_hub.utils.tqdm import enable_progress_bars
+    from transformers.utils import logging as transformers_logging
+
+    if not transformers_logging.is_progress_bar_enabled():
+        yield
+        return
+    transformers_logging.disable_progress_bar()
+    enable_progress_bars()  # the line above takes those of downloads along, which a download of gigabytes needs
+    try:
+        yield
+    finally:
+        transformers_logging.enable_progress_bar()
 
 
 def content_hash(folder: Path) -> str:

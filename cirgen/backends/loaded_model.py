@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from PIL import Image
-from transformers import AutoModelForImageTextToText, GenerationConfig
 
 from cirgen.backends.base import Identity, ImageReader, Request
 from cirgen.backends.encoding import Encoder, Tensors, fit
@@ -66,6 +65,8 @@ class LoadedModel:
         return model.eval()
 
     def _load(self, attention: Mapping[str, str]) -> Any:
+        from transformers import AutoModelForImageTextToText
+
         options = {"dtype": dtype_of(self.identity.dtype), **self._quantization(), **attention}
         if self.device.type == "cpu":
             return opened(AutoModelForImageTextToText, self._files.folder, **options)
@@ -124,6 +125,8 @@ class LoadedModel:
         self, inputs: Mapping[str, torch.Tensor], max_new_tokens: int, processors: Any = None, **options: Any
     ) -> Any:
         """Decode greedily what `processors` make of the logits; `options` are those of a `GenerationConfig`."""
+        from transformers import GenerationConfig
+
         config = GenerationConfig(
             do_sample=False,
             num_beams=1,

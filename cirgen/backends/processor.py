@@ -8,8 +8,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from transformers import AutoConfig, AutoProcessor
-
 from cirgen.errors import UserError, one_line
 from cirgen.model_files import opened
 
@@ -41,6 +39,8 @@ def load_processor(folder: Path, name: str, max_pixels: int) -> Any:
 
 
 def _load(folder: Path) -> Any:
+    from transformers import AutoProcessor
+
     if find_spec("torchvision") is None:
         kind = _processor_class(folder)
         if kind is not None and kind.get_attributes()[-1] == VIDEO:
@@ -49,6 +49,7 @@ def _load(folder: Path) -> Any:
 
 
 def _processor_class(folder: Path) -> Any:
+    from transformers import AutoConfig
     from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
     try:

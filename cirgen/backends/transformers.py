@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from cirgen.backends.ahead import Ahead, processes_for
-from cirgen.backends.answering import Answering
 from cirgen.backends.base import Backend, Choice, ImageReader, Likelihood, Request, Result
 from cirgen.backends.choosing import Chooser
 from cirgen.backends.likelihoods import Reader
@@ -51,6 +50,8 @@ class TransformersBackend(Backend):
 
     def generate(self, requests: Iterable[Request], images: ImageReader) -> Iterator[Result]:
         """Yield one result per request; see `Backend.generate`."""
+        from cirgen.backends.answering import Answering
+
         ahead = self._ahead(images)
         read = ahead.read(requests, lambda request: request, AHEAD_BATCHES * self._settings.batch_size)
         supply = Supply(read, self._limits, self._settings.batch_size)

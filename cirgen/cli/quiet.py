@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 
 
 def quieten_transformers() -> None:
-    """Switch off transformers' bars and hints while weights load; what is wrong with the weights is still told."""
-    from huggingface_hub.utils.tqdm import enable_progress_bars
-    from transformers.utils import logging as transformers_logging
+    """Switch off transformers' hints, before or after it is imported; what is wrong with weights is still told."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # read when it is imported, here or in a worker
+    if "transformers" in sys.modules:
+        from transformers.utils import logging as transformers_logging
 
-    transformers_logging.disable_progress_bar()
-    enable_progress_bars()  # the line above takes them along, and a download of gigabytes needs one
-    transformers_logging.set_verbosity_error()
+        transformers_logging.set_verbosity_error()
     logging.getLogger("transformers.modeling_utils").setLevel(logging.WARNING)  # weights missing from a checkpoint
 
 

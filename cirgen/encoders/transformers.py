@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from transformers import AutoModel, AutoProcessor
 
 from cirgen.backends.base import ImageReader
 from cirgen.devices import dtype_of, pick_device, pick_dtype
@@ -111,10 +110,14 @@ class TransformersEncoder:
 
     @cached_property
     def _processor(self) -> Any:
+        from transformers import AutoProcessor
+
         return opened(AutoProcessor, self._files.folder)
 
     @cached_property
     def _model(self) -> Any:
+        from transformers import AutoModel
+
         model = opened(AutoModel, self._files.folder, dtype=dtype_of(self._dtype))
         if not hasattr(model, "get_image_features"):
             raise UserError(f"'{self._settings.model}' has no image features; name a CLIP- or SigLIP-like encoder.")
