@@ -3,11 +3,12 @@
 Same weights, number format, threads, prompt, pictures and answers, in one process; the ways take turns, so that a
 machine whose speed drifts drifts for all of them. Naive means transformers as its documentation shows it: pictures
 opened, one batch after another in the order of the files, `generate` until the longest answer is done; of several
-batch sizes the best counts. vLLM takes part where it is installed. On a CPU the ratios of processor time are told as
-well: what else the machine does disturbs them less.
+batch sizes the best counts. vLLM takes part where it is installed (`make vllm`), with a memory of its own of pictures
+and prompts switched off: every round asks the same. On a CPU the ratios of processor time are told as well: what else
+the machine does disturbs them less.
 
-`--family` takes random weights of a real architecture (`random_models.py`) instead of a model folder. They never end
-an answer by themselves, so all answers have `--new-tokens`; with `--ends-each N` every N-th token of the vocabulary
+`--family` takes random weights of a real architecture (`random_models.py`) instead of a model folder. They hardly ever
+end an answer by themselves, so answers have `--new-tokens`; with `--ends-each N` every N-th token of the vocabulary
 ends one, and lengths differ as they do in life. With `--mixed` the pictures differ in size. With `--prompts N` every
 picture is asked about N times, which cirgen reads once. With `--caches` the largest naive batch is also decoded with a
 cache of fixed size, as it is and with a compiled step, which cirgen does not use: its rows come and go.
@@ -30,6 +31,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+import psutil
 import torch
 import typer
 from PIL import Image
@@ -47,6 +49,13 @@ from cirgen.resources import local_path
 
 SIDES = [(640, 480), (480, 640), (1024, 768), (500, 375), (333, 500), (800, 800)]
 """Of mixed pictures, in pixels."""
+
+IN_VLLM: Mapping[str, Any] = {
+    "enable_prefix_caching": False,
+    "mm_processor_cache_gb": 0,
+    "gpu_memory_utilization": 0.4,
+}
+"""Options of vLLM: a second round is as much work as the first, and the others' weights have room beside it."""
 
 
 class Files:
@@ -152,22 +161,28 @@ class Taken(NamedTuple):
 
     seconds: float
     processor: float
-    """Seconds of processor time, of all threads."""
+    """Seconds of processor time, of all threads and processes."""
     tokens: int
     """That it wrote."""
 
 
+def processor_seconds() -> float:
+    """Return the processor time of this process, of its threads and of the processes that it started."""
+    us = psutil.Process()
+    return sum(sum(one.cpu_times()[:4]) for one in (us, *us.children(recursive=True)))
+
+
 def taken_by(way: Way, requests: Sequence[Request], device: torch.device) -> Taken:
     """Let a way caption pictures."""
-    start, processor = time.perf_counter(), time.process_time()
+    start, processor = time.perf_counter(), processor_seconds()
     tokens = way.caption(requests)
     if device.type == "cuda":
         torch.cuda.synchronize()
-    return Taken(time.perf_counter() - start, time.process_time() - processor, tokens)
+    return Taken(time.perf_counter() - start, processor_seconds() - processor, tokens)
 
 
 @contextmanager
-def weights(model: str, family: str | None, shape: str, dtype: str, device: str) -> Iterator[str]:
+def weights(model: str, family: str | None, shape: str, dtype: str, device: str, ends_each: int) -> Iterator[str]:
     """Yield a model folder: the one that was named, or one with random weights that is gone afterwards."""
     if family is None:
         yield model
@@ -176,7 +191,7 @@ def weights(model: str, family: str | None, shape: str, dtype: str, device: str)
 
     with tempfile.TemporaryDirectory() as folder:
         number_format = {"auto": "bfloat16" if device == "cuda" else "float32"}.get(dtype, dtype)
-        yield str(build(family, Path(folder), shape, dtype=number_format, device=device))
+        yield str(build(family, Path(folder), shape, dtype=number_format, device=device, ends_each=ends_each))
 
 
 class Ceiling(NamedTuple):
@@ -265,22 +280,20 @@ def main(
     without_single: Annotated[bool, typer.Option("--without-single", help="Leave out one at a time.")] = False,
 ) -> None:
     """Time all ways in turn."""
-    with weights(model, family, shape, dtype, device) as folder:
+    with weights(model, family, shape, dtype, device, ends_each) as folder:
         settings = Model(model=folder, batch_size=batch_size, device=device, dtype=dtype)  # type: ignore[arg-type]
         loaded = LoadedModel(settings)
-        if family is not None:
-            rows = loaded.model.config.get_text_config().vocab_size
-            loaded.stop_tokens = list(range(0, rows, ends_each)) if ends_each else []
         own = TransformersBackend(settings, loaded)
         ways = [naive(loaded, int(size)) for size in (*([] if without_single else ["1"]), *batch_sizes.split(","))]
         if caches:
             ways += fixed_caches(loaded, max(map(int, batch_sizes.split(","))))
         counts: dict[str, float] = {}
         ways.append(by_backend("cirgen", own, counts))
-        if find_spec("vllm") is not None and family is None:
+        if find_spec("vllm") is not None:
             from cirgen.backends.vllm import VllmBackend
 
-            ways.append(by_backend("vllm", VllmBackend(settings.model_copy(update={"backend": "vllm"})), {}))
+            in_vllm = settings.model_copy(update={"backend": "vllm", "engine": IN_VLLM})
+            ways.append(by_backend("vllm", VllmBackend(in_vllm), {}))
         requests = asked(images, mixed, new_tokens, prompts)
         threads, weighed = torch.get_num_threads(), f"{family} {shape}" if family else model
         print(f"{images} images, {prompts} texts each, {threads} threads, {loaded.identity.dtype}, {weighed}")
