@@ -117,13 +117,7 @@ class _Reader(Cursor[TokenKind]):
     def clause(self) -> list[Claim]:
         if self.take("remove"):
             return self.removals()
-        for reading in (self.swap, self.statement, self.novelty):
-            start = self.at
-            try:
-                return reading()
-            except UnreadableError:
-                self.at = start
-        raise UnreadableError
+        return self.first_of(self.swap, self.statement, self.novelty)
 
     def swap(self) -> list[Claim]:
         """Read "swap the colours of A and B", "colours of A and B swapped", "A and B swap colours"."""

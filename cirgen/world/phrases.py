@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Generic, NamedTuple, TypeVar
 
 Kind = TypeVar("Kind", bound=str)
+Read = TypeVar("Read")
 
 FILLER = "filler"
 """Kind of the phrases that say nothing."""
@@ -83,3 +84,13 @@ class Cursor(Generic[Kind]):
         """Consume all tokens of `kinds` from here."""
         while self.take(*kinds):
             pass
+
+    def first_of(self, *readings: Callable[[], Read]) -> Read:
+        """Return what the first of `readings` reads from here that can, or raise UnreadableError if none can."""
+        start = self.at
+        for reading in readings:
+            try:
+                return reading()
+            except UnreadableError:
+                self.at = start
+        raise UnreadableError

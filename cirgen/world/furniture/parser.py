@@ -111,13 +111,7 @@ class _Reader(Cursor[TokenKind]):
         return told
 
     def clause(self) -> list[Claim]:
-        for reading in (self.swap, self.view, self.kind, self.novelty, self.statement):
-            start = self.at
-            try:
-                return reading()
-            except UnreadableError:
-                self.at = start
-        raise UnreadableError
+        return self.first_of(self.swap, self.view, self.kind, self.novelty, self.statement)
 
     def part(self) -> str:
         self.take("the")
