@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,7 +15,11 @@ from cirgen.model_settings import Model
 from cirgen.recipe import Pair, Recipe, Signal
 from cirgen.run_folder import SPEED, Run
 from cirgen.sources.registry import SOURCES
+from cirgen.spending import Tally
+from cirgen.stages.ask import STAGE as OBSERVE
 
+ASKS = {"caption": ("caption",), "modify": ("modify",), "filter": ("filter", OBSERVE)}
+"""Stages that ask models, and under which names what they take is counted."""
 IMAGES_PER_ROW = 4
 LEAST_IMAGES = 24
 """Fewer pictures leave nothing to pair."""
@@ -66,19 +70,11 @@ class StageEstimate:
     """By the prices of the recipe; 0 for models without one."""
 
 
-class Tokens(NamedTuple):
-    """What a stage of the preview took."""
-
-    prompt: int = 0
-    output: int = 0
-    cost: float = 0.0
-
-
 def estimate(run: Run, whole: Recipe, seconds: Mapping[str, float]) -> tuple[int, list[StageEstimate]]:
     """Scale a preview up.
 
     Args:
-        run: the preview, done.
+        run: the preview, done just now by this process.
         whole: the recipe as the user wrote it.
         seconds: wall time of the preview by stage.
 
@@ -87,15 +83,13 @@ def estimate(run: Run, whole: Recipe, seconds: Mapping[str, float]) -> tuple[int
     """
     images = SOURCES.build(whole.images).count() or 1_000
     done, wanted = _rows_done(run), _rows_of_whole(whole, images)
-    taken = {stage: _taken(run, stage) for stage in ("caption", "modify")}
     if any(FILTERS.build(settings).expensive for settings in run.recipe.filter):  # others take a small part
         done["filter"], wanted["filter"] = done["modify"], wanted["modify"]
-        taken["filter"] = _taken_by_filters(run, taken.values())
     busy = {stage: _seconds(run, stage, seconds.get(stage, 0.0)) for stage in wanted}
     return images, [
-        _stage_estimate(stage, rows, done[stage], busy[stage], taken.get(stage, Tokens()))
+        _stage_estimate(run, stage, rows / done[stage].planned, done[stage].rows, busy[stage])
         for stage, rows in wanted.items()
-        if done[stage]
+        if done[stage].planned
     ]
 
 
@@ -143,35 +137,36 @@ def _rows_of_whole(recipe: Recipe, images: int) -> dict[str, int]:
     return {"ingest": images, "caption": captions, "embed": images, "modify": texts}
 
 
-def _rows_done(run: Run) -> dict[str, int]:
-    tables = {"ingest": run.catalog, "caption": run.caption_plan, "embed": run.catalog, "modify": run.modify_plan}
-    return {stage: pq.ParquetFile(path).metadata.num_rows if path.is_file() else 0 for stage, path in tables.items()}
+class Rows(NamedTuple):
+    """Rows of a stage of the preview."""
+
+    planned: int
+    """From the beginning: texts that are written anew for rejected ones do not count."""
+    rows: int
 
 
-def _stage_estimate(stage: str, rows: int, done: int, seconds: float, taken: Tokens) -> StageEstimate:
-    scale = rows / done
-    tokens = round(taken.prompt * scale), round(taken.output * scale)
-    return StageEstimate(stage, rows, seconds * scale, *tokens, taken.cost * scale)
+def _rows_done(run: Run) -> dict[str, Rows]:
+    tables = {"ingest": run.catalog, "caption": run.caption_plan, "embed": run.catalog}
+    counts = {stage: pq.ParquetFile(path).metadata.num_rows if path.is_file() else 0 for stage, path in tables.items()}
+    turns = pq.read_table(run.modify_plan, columns=["regenerated"]).column(0).to_pylist()
+    return {
+        **{stage: Rows(count, count) for stage, count in counts.items()},
+        "modify": Rows(turns.count(0), len(turns)),
+    }
 
 
-def _taken(run: Run, stage: str) -> Tokens:
-    """Return what the texts of a stage took, each by the price of the model that wrote it."""
-    with run.store.connect() as connection:
-        query = (
-            "SELECT model, sum(prompt_tokens), sum(output_tokens) "
-            f"FROM {run.store.current(connection, stage)} GROUP BY model"
-        )
-        found = connection.execute(query).fetchall()
-    prices = {model.model: model.price for model in (run.recipe.llm, run.recipe.mllm) if model and model.price}
-    cost = sum(price.of(prompt, output) for model, prompt, output in found if (price := prices.get(model)))
-    return Tokens(sum(int(row[1]) for row in found), sum(int(row[2]) for row in found), float(cost))
+def _stage_estimate(run: Run, stage: str, scale: float, rows: int, seconds: float) -> StageEstimate:
+    tallies = [run.spending.by_stage[name] for name in ASKS.get(stage, ())]
+    prompt, output, cost = (
+        sum(scale * getattr(tally, name) * _unanswered(tally) for tally in tallies)
+        for name in ("prompt_tokens", "output_tokens", "cost")
+    )
+    return StageEstimate(stage, round(rows * scale), seconds * scale, round(prompt), round(output), cost)
 
 
-def _taken_by_filters(run: Run, others: Iterable[Tokens]) -> Tokens:
-    """Return what questions of filters took: what models were asked in all, less what `others` took."""
-    used = run.read_facts().get("usage", {}).values()
-    whole = (sum(model[name] for model in used) for name in ("prompt_tokens", "output_tokens", "cost"))
-    return Tokens(*(max(0, one - sum(parts)) for one, parts in zip(whole, zip(*others, strict=True), strict=True)))
+def _unanswered(tally: Tally) -> float:
+    """Return how many times more it would have been had a model answered every request."""
+    return tally.requests / tally.answered if tally.answered else 0.0
 
 
 def shown_rows(run: Run, rows: int) -> list[dict[str, Any]]:

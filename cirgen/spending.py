@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -36,6 +37,26 @@ class Usage:
         return Usage(*(mine + theirs for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True)))
 
 
+@dataclass
+class Tally:
+    """What one stage asked in this call; where a server does not tell tokens, as many as there may have been."""
+
+    requests: int = 0
+    answered: int = 0
+    """By a model; the others took nothing."""
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+    cost: float = 0.0
+
+    def add(self, answered: bool, prompt_tokens: int, output_tokens: int, cost: float) -> None:
+        """Count a request."""
+        self.requests += 1
+        self.answered += answered
+        self.prompt_tokens += prompt_tokens
+        self.output_tokens += output_tokens
+        self.cost += cost
+
+
 class Spending:
     """Counts what one call of a run spends, and says when it is enough.
 
@@ -58,6 +79,7 @@ class Spending:
         self.in_flight = 0
         """Requests without an answer yet."""
         self.spent = Usage()
+        self.by_stage: defaultdict[str, Tally] = defaultdict(Tally)
 
     def cap(self, cost: float | None, hours: float | None) -> None:
         """Set where to stop; None for no cap.
@@ -68,9 +90,9 @@ class Spending:
         """
         self._max_cost, self._max_hours = cost, hours
 
-    def metered(self, backend: Backend) -> Metered:
-        """Return a backend that counts here what it is asked, and reads no further request once it is enough."""
-        return Metered(backend, self)
+    def metered(self, backend: Backend, stage: str) -> Metered:
+        """Return a backend that counts here what a stage asks it, and reads no further request once it is enough."""
+        return Metered(backend, self, self.by_stage[stage])
 
     def count(self, model: str, usage: Usage) -> None:
         """Add what an answer took."""
@@ -94,7 +116,8 @@ class Spending:
         """
         if self.overdue(0.0):
             return f"{self._max_hours:g} hours are over (--max-hours)"
-        begun = self.spent.cost > 0 or self.in_flight > 0  # the first request goes out whatever it may cost
+        # the first request goes out whatever it may cost, unless nothing may be spent at all
+        begun = self.spent.cost > 0 or self.in_flight > 0 or self._max_cost == 0
         if self._max_cost is not None and begun and self.spent.cost + cost_next > self._max_cost:
             return f"{self.spent.cost:,.4g} of {self._max_cost:g} is spent (--max-cost), and more would exceed it"
         return ""
@@ -122,11 +145,12 @@ class Spending:
 class Metered(Backend):
     """Runs a model and counts what it takes."""
 
-    def __init__(self, backend: Backend, spending: Spending) -> None:
+    def __init__(self, backend: Backend, spending: Spending, tally: Tally) -> None:
         self._backend = backend
         self._spending = spending
+        self._tally = tally
         self._answered = Usage()
-        self._closed = ""
+        self._kept_back: Request | None = None
         self.identity = backend.identity
         self.price = backend.price
 
@@ -137,12 +161,17 @@ class Metered(Backend):
     def generate(self, requests: Iterable[Request], images: ImageReader) -> Iterator[Result]:
         """Yield one result for every request that a cap lets through.
 
+        A request that was kept back is judged again when all before it are answered: what they cost is known then.
+
         Raises:
             LimitReachedError: after the last result, where it kept requests back.
         """
-        yield from self._counted(self._backend.generate(self._let_through(requests), images))
-        if self._closed:
-            raise LimitReachedError(self._closed)
+        left = iter(requests)
+        yield from self._counted(self._backend.generate(self._let_through(left), images))
+        while (next_one := self._kept_back) is not None:
+            self._spending.stop_if_reached(self._expected(next_one))
+            again = self._let_through(itertools.chain([next_one], left))
+            yield from self._counted(self._backend.generate(again, images))
 
     def choose(self, requests: Iterable[Request], options: Sequence[str], images: ImageReader) -> Iterator[Choice]:
         """Yield one choice for every request.
@@ -164,9 +193,10 @@ class Metered(Backend):
         yield from self._counted(self._backend.likelihood(self._noted(requests), images))
 
     def _let_through(self, requests: Iterable[Request]) -> Iterator[Request]:
+        self._kept_back = None
         for request in requests:
-            self._closed = self._spending.reached((self._spending.in_flight + 1) * self._expected(request))
-            if self._closed:
+            if self._spending.reached((self._spending.in_flight + 1) * self._expected(request)):
+                self._kept_back = request
                 return
             self._spending.in_flight += 1
             yield request
@@ -184,14 +214,6 @@ class Metered(Backend):
             return self._answered.cost / self._answered.requests
         return self.price.of(_most_tokens(request), request.max_new_tokens)
 
-    def _cost(self, answer: Result | Choice | Likelihood, written: int) -> float:
-        """Return what an answer cost: as much as it may have where a server does not tell its tokens."""
-        if self.price is None:
-            return 0.0
-        if answer.prompt_tokens or answer.status in UNCHARGED:
-            return self.price.of(answer.prompt_tokens, written)
-        return self.price.of(_most_tokens(answer.request), written or answer.request.max_new_tokens)
-
     def _counted(self, answers: Iterator[Answer]) -> Iterator[Answer]:
         before = self._spending.in_flight
         try:
@@ -205,9 +227,19 @@ class Metered(Backend):
 
     def _count(self, answer: Result | Choice | Likelihood) -> None:
         written = 0 if isinstance(answer, Likelihood) else answer.output_tokens
-        usage = Usage(1, answer.prompt_tokens, written, self._cost(answer, written))
+        charged = _charged(answer, written)
+        cost = 0.0 if self.price is None else self.price.of(*charged)
+        usage = Usage(1, answer.prompt_tokens, written, cost)
         self._answered += usage
+        self._tally.add(answer.status not in UNCHARGED, *charged, cost)
         self._spending.count(self.identity.model, usage)
+
+
+def _charged(answer: Result | Choice | Likelihood, written: int) -> tuple[int, int]:
+    """Return the tokens of a prompt and its answer: as many as there may be where a server does not tell them."""
+    if answer.prompt_tokens or answer.status in UNCHARGED:
+        return answer.prompt_tokens, written
+    return _most_tokens(answer.request), written or answer.request.max_new_tokens
 
 
 def _most_tokens(request: Request) -> int:

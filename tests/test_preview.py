@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from cirgen.cli.preview import NAME_WIDTH, shortened
-from cirgen.preview import Devices, devices, estimate, images_for, shown_rows, small
+from cirgen.preview import Devices, StageEstimate, devices, estimate, images_for, shown_rows, small
 from cirgen.recipe_file import load_recipe
 from cirgen.run_folder import Run
 from runs import LINT, make_run
@@ -81,15 +82,48 @@ def test_the_time_that_weights_take_to_load_is_not_scaled_up(tmp_path: Path) -> 
     assert seconds_of(run, 1.3)["caption"] == pytest.approx(0.1), "never more than the clock says"
 
 
-def test_what_filters_ask_is_what_models_were_asked_beyond_captions_and_texts(tmp_path: Path) -> None:
-    run = make_run(tmp_path, filter=[LINT, {"name": "judge", "min_yes": 0.5}])
-    texts, captions = (len(pq.read_table(path)) for path in (run.triplets, run.catalog))
-    asked = {"prompt_tokens": 20 * (texts + captions) + 3_000, "output_tokens": 5 * (texts + captions) + 40}
-    run.note_facts(usage={"small": {"requests": 1, "cost": 0.0, **asked}})
+def stage_of(run: Run, name: str) -> StageEstimate:
     _, stages = estimate(run, run.recipe, {"filter": 10.0})
-    (filtering,) = (stage for stage in stages if stage.stage == "filter")
-    assert filtering.prompt_tokens == round(3_000 * filtering.rows / texts)
-    assert filtering.output_tokens == round(40 * filtering.rows / texts)
+    return next(stage for stage in stages if stage.stage == name)
+
+
+def test_every_request_of_a_stage_is_scaled_up_whichever_attempt_it_was(tmp_path: Path) -> None:
+    run = make_run(tmp_path, filter=[LINT, {"name": "judge", "min_yes": 0.5}])
+    texts = len(pq.read_table(run.triplets))
+    for _ in range(2 * texts):
+        run.spending.by_stage["modify"].add(True, 20, 5, 0.25)
+    run.spending.by_stage["filter"].add(True, 2_000, 0, 1.0)
+    run.spending.by_stage["observe"].add(True, 1_000, 40, 1.0)
+    written, filtering = stage_of(run, "modify"), stage_of(run, "filter")
+    assert (written.prompt_tokens, written.output_tokens) == (40 * written.rows, 10 * written.rows)
+    assert written.cost == pytest.approx(0.5 * written.rows)
+    scale = filtering.rows / texts
+    assert (filtering.prompt_tokens, filtering.output_tokens) == (round(3_000 * scale), round(40 * scale))
+    assert filtering.cost == pytest.approx(2 * scale)
+
+
+def test_what_nobody_answered_is_not_free_in_the_whole(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    captions = len(pq.read_table(run.caption_plan))
+    for place in range(captions):
+        answered = place % 2 == 0
+        run.spending.by_stage["caption"].add(answered, 100 * answered, 10 * answered, 1.0 * answered)
+    found = stage_of(run, "caption")
+    assert (found.prompt_tokens, found.output_tokens) == (100 * found.rows, 10 * found.rows)
+    assert found.cost == pytest.approx(found.rows)
+
+
+def test_texts_written_anew_are_as_many_times_more_in_the_whole(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    before = stage_of(run, "modify").rows
+    plan = pq.read_table(run.modify_plan)
+    again = plan.set_column(
+        plan.schema.get_field_index("regenerated"),
+        plan.schema.field("regenerated"),
+        pa.array([1] * len(plan), pa.int32()),
+    )
+    pq.write_table(pa.concat_tables([plan, again, again]), run.modify_plan)
+    assert stage_of(run, "modify").rows == 3 * before
 
 
 def test_filters_that_measure_nothing_take_no_part_of_the_estimate(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cirgen.backends.base import Backend, Choice, Identity, ImageReader, Likelihood, Request, Result
 from cirgen.errors import LimitReachedError
 from cirgen.model_settings import Price
-from cirgen.spending import Spending, Usage, summed
+from cirgen.spending import Spending, Tally, Usage, summed
 
 TOKENS = 10
 MILLION = 1_000_000
@@ -64,7 +64,7 @@ def test_generation_stays_below_the_cap_and_every_request_that_went_out_is_answe
     results = []
     stopped = False
     try:
-        for result in spending.metered(Counted(ahead)).generate(requests(count), NoImages()):
+        for result in spending.metered(Counted(ahead), "modify").generate(requests(count), NoImages()):
             results.append(result)
     except LimitReachedError:
         stopped = True
@@ -89,10 +89,55 @@ def test_a_cap_holds_where_nobody_tells_tokens_each_request_counts_as_much_as_it
     spending.cap(20.0, None)
     answered = 0
     with pytest.raises(LimitReachedError):
-        for _ in spending.metered(Silent(1)).generate(requests(40), NoImages()):
+        for _ in spending.metered(Silent(1), "modify").generate(requests(40), NoImages()):
             answered += 1
     assert answered == 10
     assert spending.spent == Usage(10, 0, 0, 20.0)
+    assert spending.by_stage["modify"] == Tally(10, 10, 100, 100, 20.0), "as many tokens as there may have been"
+
+
+class Frugal(Counted):
+    """Takes a tenth of what a request may."""
+
+    @staticmethod
+    def _result(request: Request) -> Result:
+        return Result(request, "ok", "", "text", "stop", 1, 1)
+
+
+def test_a_cap_below_what_one_request_may_cost_lets_out_as_many_as_do_cost_no_more() -> None:
+    spending = Spending()
+    spending.cap(1.5, None)
+    answered = 0
+    with pytest.raises(LimitReachedError, match=r"1\.4 of 1\.5 is spent"):
+        for _ in spending.metered(Frugal(4), "modify").generate(requests(40), NoImages()):
+            answered += 1
+    assert answered == 7  # 0.2 each
+
+
+def test_a_cap_of_nothing_lets_out_nothing() -> None:
+    spending = Spending()
+    spending.cap(0.0, None)
+    with pytest.raises(LimitReachedError, match="0 of 0 is spent"):
+        list(spending.metered(Counted(1), "modify").generate(requests(3), NoImages()))
+    assert spending.spent == Usage()
+
+
+class Failing(Counted):
+    """Answers every other request."""
+
+    @staticmethod
+    def _result(request: Request) -> Result:
+        if int(request.key) % 2:
+            return Result(request, "engine_error", "500")
+        return Result(request, "ok", "", "text", "stop", TOKENS, TOKENS)
+
+
+def test_a_stage_knows_what_it_asked_and_what_of_it_was_answered() -> None:
+    spending = Spending()
+    list(spending.metered(Failing(1), "caption").generate(requests(4), NoImages()))
+    list(spending.metered(Counted(1), "modify").generate(requests(3), NoImages()))
+    assert spending.by_stage["caption"] == Tally(4, 2, 20, 20, 4.0)
+    assert spending.by_stage["modify"] == Tally(3, 3, 30, 30, 6.0)
 
 
 def test_the_same_call_again_gets_further_each_time_until_all_is_there() -> None:
@@ -101,7 +146,7 @@ def test_the_same_call_again_gets_further_each_time_until_all_is_there() -> None
         spending = Spending()
         spending.cap(5.0, None)
         try:
-            for result in spending.metered(Counted(4)).generate(list(left), NoImages()):
+            for result in spending.metered(Counted(4), "modify").generate(list(left), NoImages()):
                 left.remove(result.request)
         except LimitReachedError as error:
             assert "of 5 is spent (--max-cost)" in str(error)
@@ -112,7 +157,7 @@ def test_the_same_call_again_gets_further_each_time_until_all_is_there() -> None
 def test_questions_that_are_of_use_together_alone_are_not_begun_where_they_would_not_fit() -> None:
     spending = Spending()
     spending.cap(9.0, None)
-    metered = spending.metered(Counted(1))
+    metered = spending.metered(Counted(1), "modify")
     assert len(list(metered.choose(requests(3), ("a", "b"), NoImages()))) == 3
     with pytest.raises(LimitReachedError):
         list(metered.choose(requests(2), ("a", "b"), NoImages()))
@@ -122,7 +167,7 @@ def test_questions_that_are_of_use_together_alone_are_not_begun_where_they_would
 def test_texts_that_are_read_count_and_cost_as_prompts() -> None:
     spending = Spending()
     spending.cap(3.0, None)
-    metered = spending.metered(Counted(1))
+    metered = spending.metered(Counted(1), "modify")
     assert len(list(metered.likelihood([(one, "red") for one in requests(3)], NoImages()))) == 3
     assert spending.spent == Usage(3, 30, 0, pytest.approx(3.0))
     with pytest.raises(LimitReachedError):
@@ -135,7 +180,7 @@ def test_time_that_is_over_lets_no_request_out() -> None:
     spending.cap(None, 1.0)
     found = []
     with pytest.raises(LimitReachedError, match="1 hours are over"):
-        for result in spending.metered(Counted(2)).generate(requests(9), NoImages()):
+        for result in spending.metered(Counted(2), "modify").generate(requests(9), NoImages()):
             found.append(result)
             clock[0] += 1000.0
     assert len(found) == 5  # four within the hour, and the one that was on its way
@@ -151,7 +196,7 @@ def test_what_is_spent_is_saved_as_it_goes_and_whatever_ends_it() -> None:
 
     clock = [0.0]
     spending = Spending(save, now=lambda: clock[0])
-    results = spending.metered(Counted(1)).generate(requests(9), NoImages())
+    results = spending.metered(Counted(1), "modify").generate(requests(9), NoImages())
     next(results)
     assert saved == {}
     clock[0] += 31.0

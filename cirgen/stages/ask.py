@@ -45,7 +45,7 @@ class RunAsker:
     def __init__(self, run: Run, backend: Backend, images: ImageReader, tokens: int) -> None:
         self._run = run
         self._backend = backend
-        self._metered = run.spending.metered(backend)
+        self._metered = run.spending.metered(backend, "filter")
         self._images = images
         self._sampling = Sampling(max_new_tokens=tokens) if tokens else Sampling()  # greedy: no matter of taste
         self._writes = backend.identity.key_part()

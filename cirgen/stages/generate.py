@@ -68,10 +68,11 @@ class Generation:
                 continue
             under_way: dict[str, Prompt] = {}
             requests = self._requests(prompts, retry, last_attempt, under_way)
+            answers = self._run.spending.metered(backend, self._stage).generate(requests, images)
             with self._run.store.writer(self._stage) as writer, self._run.progress.step(label, total) as step:
                 ok = 0
                 try:
-                    for done, result in enumerate(self._run.spending.metered(backend).generate(requests, images), 1):
+                    for done, result in enumerate(answers, 1):
                         writer.write(self._row(result, under_way.pop(result.request.key), backend))
                         ok += result.status == "ok"
                         step.advance(1, ok=f"{ok / done:.0%}")
