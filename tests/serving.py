@@ -102,6 +102,10 @@ class Proxy:
     ) -> None:
         self.upstream = upstream
         self.fault = fault
+        self.listing = ""
+        """Status that is all it says of its models, if any."""
+        self.words = b'{"object": "error", "message": "out of order"}'
+        """What it says instead of an answer, for the fault `other json`."""
         self.asked: Counter[str] = Counter()
         self.answered = 0
         self.keys: set[str] = set()
@@ -176,7 +180,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.proxy.keys.add(self.headers.get("Authorization", ""))
-        self._pass_on(None)
+        if self.proxy.listing:
+            self._answer(int(self.proxy.listing), b"{}")
+        else:
+            self._pass_on(None)
 
     def do_POST(self) -> None:
         self.proxy.keys.add(self.headers.get("Authorization", ""))
@@ -197,7 +204,7 @@ class _Handler(BaseHTTPRequestHandler):
                     "hang": lambda: self.proxy.released.wait(600),
                     "cut": lambda: self._answer(200, b'{"choices": [{"mess', {"Content-Length": "5000"}),
                     "no json": lambda: self._answer(200, b'{"choices": [}'),
-                    "other json": lambda: self._answer(200, b'{"object": "error", "message": "out of order"}'),
+                    "other json": lambda: self._answer(200, self.proxy.words),
                 }[fault]()
                 self.close_connection = True
 

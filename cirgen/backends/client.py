@@ -23,6 +23,9 @@ NO_KEY = "none"
 """Sent where the recipe names no key: the client insists on one, and must not find another server's by itself."""
 PASSING = frozenset({408, 409, 425, 429})
 """Statuses, beside those from 500 on, that another try may mend."""
+NOT_NOW = frozenset({408, 425, 429, 502, 503, 504})
+"""Statuses of a question that is answered at another time; not 500, with which `transformers serve` says that it keeps
+no list of models."""
 CLOSED = {401: "wants a key, or another one", 402: "wants to be paid", 403: "refuses this key"}
 SPENT_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 """What a server calls a 429 that no waiting mends."""
@@ -32,6 +35,8 @@ LONGEST_PAUSE = 3600.0
 PROBE_SECONDS = 10.0
 PROBE_TRIES = 3
 MOST_TOKENS = 2**31 - 1  # that a row has room for
+LEAST_KEY = 16
+"""Characters of a key that no text has by chance."""
 SHOWN = 300
 """Characters of a server's words that are passed on."""
 INSTALL = "pip install 'cirgen[server]'"
@@ -124,7 +129,7 @@ class Client:
         create = self._client().chat.completions.with_raw_response.create
         async with asyncio.timeout(self.server.timeout):
             raw = await create(model=self.model, messages=body["messages"], extra_body=dict(body))
-        reply = reply_of(raw.text)
+        reply = reply_of(self._without_key(raw.text))
         self._tokens.pay(reply.prompt_tokens + reply.output_tokens - expected_tokens)
         return reply
 
@@ -181,11 +186,18 @@ class Client:
         text = " ".join(f"{error or type(error).__name__}{cause}".split())
         return (text.replace(self._key, "***") if self._key else text)[:SHOWN]
 
-    def served(self) -> list[dict[str, Any]]:
+    def _without_key(self, text: str) -> str:
+        """Return what a server sent, its copies of the key taken out; a word for a key, such as `none`, stays."""
+        return text.replace(self._key, "***") if self._key and len(self._key) >= LEAST_KEY else text
+
+    def served(self, certain: bool = False) -> list[dict[str, Any]]:
         """Return what the server lists as its models; nothing where it keeps no list.
 
+        Args:
+            certain: raise, rather than return nothing, where it may keep one and cannot tell it now.
+
         Raises:
-            ServerDownError: nobody answers.
+            ServerDownError: nobody answers, or not now.
             UserError: it refuses the key.
         """
         openai = _openai()
@@ -207,6 +219,11 @@ class Client:
         except openai.APIStatusError as error:
             if error.status_code in CLOSED:
                 raise self._closed(error) from error
+            if certain and error.status_code in NOT_NOW:
+                raise ServerDownError(
+                    f"The server at {self.server.base_url} cannot say now which models it serves "
+                    f"({self.told(error)}); give the same command again when it can: what was answered is kept."
+                ) from error
             return []
         except (ValueError, KeyError, TypeError):
             return []
@@ -251,7 +268,8 @@ def reply_of(text: str) -> Reply:
     try:
         answer = json.loads(text)
         choice = answer["choices"][0]
-        content, usage = choice["message"].get("content"), answer.get("usage") or {}
+        content, told = choice["message"].get("content"), answer.get("usage")
+        usage = told if isinstance(told, dict) else {}
         if not isinstance(content, str | None):
             raise TypeError("its content is no text")
         return Reply(
@@ -262,8 +280,7 @@ def reply_of(text: str) -> Reply:
             _first_token(choice),
         )
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
-        start = " ".join(text.split())[: SHOWN // 3]
-        raise WrongAnswerError(f"the answer is no chat completion ({error!r}): {start}") from error
+        raise WrongAnswerError(f"the answer is no chat completion ({error!r}): {text}") from error
 
 
 def _clean(text: str) -> str:

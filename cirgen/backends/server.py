@@ -47,7 +47,7 @@ class ServerBackend(Backend):
         self.identity = Identity(
             model=settings.model,
             revision=settings.revision or "",
-            content=served_content(settings.model, settings.revision, self._client.served()),
+            content=served_content(settings.model, settings.revision, self._client.served(certain=True)),
             backend="openai",
             dtype="",
             quantization="none",

@@ -57,6 +57,13 @@ def test_a_number_of_tokens_that_is_none_is_not_told(told: str) -> None:
     assert (reply.text, reply.prompt_tokens, reply.output_tokens) == ("a hat", 0, 2)
 
 
+@pytest.mark.parametrize("told", ["n/a", [1], 7, None])
+def test_an_answer_whose_usage_is_of_no_use_is_an_answer(told: Any) -> None:
+    answer = json.loads(completion("a red hat")) | {"usage": told}
+    reply = reply_of(json.dumps(answer))
+    assert (reply.text, reply.prompt_tokens, reply.output_tokens) == ("a red hat", 0, 0)
+
+
 def test_a_probability_that_is_no_number_is_a_wrong_answer() -> None:
     top = [{"token": "yes", "logprob": float("nan")}]
     with pytest.raises(WrongAnswerError):

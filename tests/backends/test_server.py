@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,34 @@ def test_the_key_comes_from_the_environment_alone_and_is_never_told(
         with pytest.raises(UserError, match="wants a key, or another one; look at the key in MY_KEY") as told:
             answers(mine, REQUESTS[:1])
         assert "sk-secret" not in f"{told.value} {mine.identity}"
+
+
+@pytest.mark.parametrize("before", [0, 80, 270])
+def test_a_key_that_a_server_sends_back_is_told_nowhere_not_even_a_part_of_it(
+    port: int, before: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "sk-" + "0123456789abcdefghijklmnopqrstuvwxyz"
+    monkeypatch.setenv("MY_KEY", key)
+    with Proxy(port, lambda times, body: "other json") as proxy:
+        proxy.words = json.dumps({"seen": " " + "x" * before + f" Bearer {key}"}).encode()
+        (wrong,) = answers(backend(proxy, api_key_env="MY_KEY", retries=0), REQUESTS[:1]).values()
+        assert (wrong.status, key[:8] in wrong.error) == ("engine_error", False)
+        proxy.words = json.dumps(
+            {"choices": [{"message": {"content": f"a {key} figure"}, "finish_reason": "stop"}]}
+        ).encode()
+        (echoed,) = answers(backend(proxy, api_key_env="MY_KEY", retries=0), REQUESTS[:1]).values()
+        assert echoed.text == "a *** figure"
+
+
+@pytest.mark.parametrize("status", ["429", "503"])
+def test_a_server_that_cannot_list_its_models_now_is_not_taken_for_another_model(port: int, status: str) -> None:
+    with Proxy(port) as proxy:
+        identity = backend(proxy).identity
+        proxy.listing = status
+        with pytest.raises(UserError, match=r"cannot say now which models it serves .* give the same command again"):
+            backend(proxy)
+        proxy.listing = "404"  # it keeps no list, and never will
+        assert backend(proxy).identity == identity
 
 
 def test_a_server_without_probabilities_says_so_before_anything_is_generated(port: int) -> None:
