@@ -56,6 +56,15 @@ def batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist(triplets(*rows), schema=TRIPLET)
 
 
+def whole(vector: np.ndarray) -> list[int]:
+    """Return an embedding as whole numbers of 2**-24, whose products and sums Python does not round."""
+    return [round(float(part) * 2**24) for part in vector]
+
+
+def cosine(one: Sequence[int], other: Sequence[int]) -> int:
+    return sum(mine * its for mine, its in zip(one, other, strict=True))
+
+
 def one_by_one(row: dict[str, Any]) -> list[Any]:
     """Return text, image and both of each encoder, then agreed and candidates."""
     group = GROUPS.get(row["target_id"], row["target_id"])
@@ -64,16 +73,16 @@ def one_by_one(row: dict[str, Any]) -> list[Any]:
     agreed = set(others)
     for encoder in ENCODERS:
         text, reference, target = (
-            encoder.texts([row["text"]])[0],
-            *encoder.images([row["reference_id"], row["target_id"]]),
+            *map(whole, encoder.texts([row["text"]])),
+            *map(whole, encoder.images([row["reference_id"], row["target_id"]])),
         )
         ahead: list[set[str]] = [set(), set(), set()]
         for name in others:
-            image = encoder.images([name])[0]
-            pairs = [(text @ image, text @ target), (reference @ image, reference @ target)]
+            image = whole(encoder.images([name])[0])
+            pairs = [(cosine(one, image), cosine(one, target)) for one in (text, reference)]
             pairs.append((pairs[0][0] + pairs[1][0], pairs[0][1] + pairs[1][1]))
             for place, (mine, its) in enumerate(pairs):
-                ahead[place] |= {name} if mine >= its - 1e-6 else set()
+                ahead[place] |= {name} if mine >= its else set()
         for counts, found in zip(kinds, ahead, strict=True):
             counts.append(len(found))
         agreed &= ahead[2]
