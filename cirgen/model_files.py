@@ -10,11 +10,13 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from cirgen.errors import UserError
+from cirgen.errors import UserError, one_line
 from cirgen.keys import digest
 from cirgen.resources import SHIPPED_PREFIX, local_path
 
 HUB_TIMEOUT_SECONDS = 10
+WEIGHTS = frozenset({".safetensors", ".bin", ".pt", ".pth", ".gguf"})
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 CONTENT_FILES = (
     "config.json",
     "generation_config.json",
@@ -89,7 +91,18 @@ def _checked(folder: Path, needs: tuple[str, ...]) -> Path:
     if not any((folder / name).is_file() for name in needs):
         part, loader = _NEEDED[needs]
         raise UserError(f"{folder} has a model but no {part}; save its {loader} there too.")
+    _check_weights(folder)
     return folder
+
+
+def _check_weights(folder: Path) -> None:
+    weights = [path for path in folder.iterdir() if path.suffix in WEIGHTS and path.is_file()]
+    if not weights:
+        raise UserError(f"{folder} describes a model but holds no weights; copy its *.safetensors there too.")
+    for path in weights:
+        with path.open("rb") as file:
+            if file.read(len(LFS_POINTER)) == LFS_POINTER:
+                raise UserError(f"{path} only names its weights, as Git LFS does; run `git lfs pull` there.")
 
 
 def opened(loader: Any, folder: Path, trust_remote_code: bool = False, **options: Any) -> Any:
@@ -104,11 +117,17 @@ def opened(loader: Any, folder: Path, trust_remote_code: bool = False, **options
         options: of `from_pretrained`.
 
     Raises:
-        UserError: it cannot be opened without its code.
+        UserError: it cannot be opened without its code, or its files are damaged.
     """
+    from safetensors import SafetensorError
+
     try:
         with _without_bars():
             return loader.from_pretrained(folder, trust_remote_code=trust_remote_code, **options)
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"The model in {folder} cannot be read ({one_line(error)}); copy its files there again."
+        ) from error
     except ValueError as error:
         if trust_remote_code or "trust_remote_code" not in str(error):
             raise
@@ -137,7 +156,8 @@ def _without_bars() -> Iterator[None]:
 
 def content_hash(folder: Path) -> str:
     """Hash the files of a local model; the path and the time are not a part of it."""
-    names = sorted(p.name for p in folder.iterdir() if any(fnmatch(p.name, pattern) for pattern in CONTENT_FILES))
+    files = (path for path in folder.iterdir() if path.is_file())
+    names = sorted(p.name for p in files if any(fnmatch(p.name, pattern) for pattern in CONTENT_FILES))
     return digest("files", [(name, _file_hash(folder / name)) for name in names])
 
 

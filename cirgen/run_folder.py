@@ -72,8 +72,9 @@ class Run:
     _prompts: dict[str, Prompt] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Keep what is spent in the run's facts."""
+        """Keep what is spent in the run's facts, as often as rows are kept."""
         self.spending.save = self._add_usage
+        self.spending.save_seconds = min(self.spending.save_seconds, self.store.flush_seconds)
 
     def prompt(self, reference: str) -> Prompt:
         """Return a prompt of the recipe; a file is read once, so that what is edited meanwhile mixes no words.

@@ -8,6 +8,8 @@ import pyarrow as pa
 
 Status = Literal["ok", "truncated", "parse_error", "image_error", "oom", "engine_error"]
 STATUSES: tuple[Status, ...] = get_args(Status)
+UNWRITTEN = "generation"
+"""Begins the reason of a triplet whose text was never written."""
 NOT_SCORED = "not scored"
 """Reason of a triplet that a filter could not measure: it may yet be mended, where another text would not help."""
 RERUN_STATUSES: tuple[Status, ...] = ("oom", "engine_error")

@@ -13,7 +13,7 @@ from cirgen.backends.base import Backend, Choice, ImageReader, Likelihood, Reque
 from cirgen.errors import LimitReachedError
 
 SAVE_SECONDS = 30.0
-"""A kill forgets what was spent in so long; the rows themselves are safe by the store's own rule."""
+"""A kill forgets what was spent in so long at most; the rows themselves are safe by the store's own rule."""
 TOKENS_OF_IMAGE = 3_000
 """Of a picture within the usual pixel limit, at most: a guess for requests that go out before any is answered."""
 UNCHARGED = frozenset({"image_error", "engine_error", "oom"})
@@ -71,6 +71,7 @@ class Spending:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.save = save
+        self.save_seconds = SAVE_SECONDS
         self._max_cost: float | None = None
         self._max_hours: float | None = None
         self._now = now
@@ -98,7 +99,7 @@ class Spending:
         """Add what an answer took."""
         self.spent += usage
         self._unsaved[model] += usage
-        if self._now() - self._saved >= SAVE_SECONDS:
+        if self._now() - self._saved >= self.save_seconds:
             self.flush()
 
     def flush(self) -> None:

@@ -8,13 +8,15 @@ import pty
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from transformers import AutoConfig, AutoModel, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
 
 from cirgen.errors import UserError
-from cirgen.model_files import find_model, opened
+from cirgen.model_files import find_model, local_model_folder, opened
 from cirgen.resources import local_path
 
 CODE = """
@@ -99,3 +101,40 @@ def test_nobody_at_a_terminal_is_asked_whether_code_may_run(tmp_path: Path) -> N
     assert "UserError" in done.stderr
     assert "Do you wish to run" not in done.stdout
     assert not trace(folder).exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda weights: weights.unlink(), r"holds no weights; copy its \*\.safetensors there too"),
+        (
+            lambda weights: weights.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 9\n"),
+            "only names its weights, as Git LFS does; run `git lfs pull` there",
+        ),
+    ],
+)
+def test_a_model_without_its_weights_is_told_before_anything_runs(
+    tmp_path: Path, damage: Callable[[Path], Any], told: str
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(local_path("cirgen:filter-encoder"), folder)
+    damage(folder / "model.safetensors")
+    with pytest.raises(UserError, match=told):
+        local_model_folder(str(folder))
+
+
+@pytest.mark.parametrize("size", [4, 1_000])
+def test_weights_that_are_cut_off_are_one_sentence(tmp_path: Path, size: int) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(local_path("cirgen:filter-encoder"), folder)
+    os.truncate(folder / "model.safetensors", size)
+    with pytest.raises(UserError, match=r"cannot be read \(.*\); copy its files there again"):
+        opened(AutoModel, find_model(str(folder)).folder)
+
+
+def test_a_folder_beside_the_files_of_a_model_is_no_part_of_it(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(local_path("cirgen:filter-encoder"), folder)
+    before = find_model(str(folder)).content
+    (folder / "tokenizer_backup").mkdir()
+    assert find_model(str(folder)).content == before

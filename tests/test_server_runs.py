@@ -213,3 +213,26 @@ def test_filters_that_need_probabilities_stop_the_run_before_it_asks_for_a_text(
         assert sum(proxy.asked.values()) == 1
         with pytest.raises(UserError, match="give it a model with backend transformers or vllm"):
             run_here(tmp_path, proxy, "filter=[{name: likelihood, min_text: -9}]")
+
+
+def test_a_cap_on_cost_that_nothing_counts_for_is_refused(port: int, tmp_path: Path) -> None:
+    with Proxy(port) as proxy:
+        refused = said(cirgen(tmp_path, *arguments(proxy, "--max-cost", "1")))
+        assert "--set 'mllm.price={prompt: 0.15, output: 0.60}'" in refused
+        assert proxy.answered == 0
+
+
+def test_a_server_that_answers_nothing_is_to_blame_and_not_the_filters(port: int, tmp_path: Path) -> None:
+    def captions_alone(times: int, body: dict[str, Any]) -> Fault:
+        return (
+            "400"
+            if len([part for part in body["messages"][0]["content"] if part["type"] == "image_url"]) > 1
+            else None
+        )
+
+    few = ["--limit", "6", "--set", "pair.signals=[{kind: rank, lower: 1, upper: 3, per_image: 1}]"]
+    with Proxy(port, captions_alone) as proxy:
+        done = cirgen(tmp_path, *arguments(proxy, *few))
+        assert "most texts were not written (engine_error: " in said(done)
+        assert "told 400" in said(done)
+        assert "loosen a filter" not in done.stdout

@@ -146,13 +146,18 @@ def _rows_table(rows: list[dict[str, Any]]) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
+    from cirgen.visible import visible
+
+    def shown(text: str) -> str:
+        return escape(visible(text))
+
     table = Table("reference", "modification text", "target", "verdict", box=None, pad_edge=False)
     for row in rows:
         ends = {
-            end: f"[bold]{escape(shortened(row[f'{end}_file']))}[/bold]\n{escape(row[f'{end}_caption'])}"
+            end: f"[bold]{shown(shortened(row[f'{end}_file']))}[/bold]\n{shown(row[f'{end}_caption'])}"
             for end in ("reference", "target")
         }
-        table.add_row(ends["reference"], escape(row["text"]), ends["target"], escape(row["reason"] or "accepted"))
+        table.add_row(ends["reference"], shown(row["text"]), ends["target"], shown(row["reason"] or "accepted"))
     return table
 
 

@@ -64,7 +64,7 @@ def run(
     if push is not None:
         _check_push(push)
     current = new_run(folder, loaded.recipe, limit, flush_rows=flush_rows, flush_seconds=flush_seconds)
-    current.spending.cap(max_cost, max_hours)
+    _cap(current, max_cost, max_hours)
     try:
         seconds = work(current, join, executor).seconds
     except NothingAcceptedError as error:
@@ -73,6 +73,26 @@ def run(
     print_summary(current, seconds, as_json)
     if push is not None:
         _push(current, push, as_json)
+
+
+def _cap(run: Run, max_cost: float | None, max_hours: float | None) -> None:
+    """Set where this call stops.
+
+    Raises:
+        UserError: a cap on cost where nothing has a price, which would hold nothing.
+    """
+    from cirgen.models import generative
+
+    if max_cost is not None:
+        unpriced = dict.fromkeys(model.model for _, model in generative(run) if model.price is None)
+        if all(model.price is None for _, model in generative(run)):
+            raise UserError(
+                "--max-cost counts by prices, and no model of the recipe has one; give them, per million tokens, as "
+                "in --set 'mllm.price={prompt: 0.15, output: 0.60}', or use --max-hours."
+            )
+        if unpriced:
+            typer.echo(f"--max-cost does not count what has no price: {', '.join(unpriced)}.", err=True)
+    run.spending.cap(max_cost, max_hours)
 
 
 def _folder(output: Path | None) -> Path | None:

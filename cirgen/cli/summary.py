@@ -13,6 +13,7 @@ from cirgen.cli.figures import PENDING, Figures, figures, usage_lines
 from cirgen.cli.loading import loading
 from cirgen.cli.unreadable import named
 from cirgen.publish.origins import is_foreign_to_its_models
+from cirgen.schemas import RERUN_STATUSES
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -120,6 +121,14 @@ def _share(found: Figures) -> str:
     return f"{found.accepted / found.triplets:.0%} of the triplets" if found.triplets else ""
 
 
+def _after_nothing(found: Figures) -> str:
+    """Return what to do where nothing was accepted: filters are not to blame for texts that were never written."""
+    statuses = found.stages.get("modify", {})
+    if not statuses.get("ok") and any(statuses.get(status) for status in RERUN_STATUSES):
+        return "nothing was accepted, since no text was written: mend that, and run again"
+    return "nothing was accepted: the report says why; loosen a filter of the recipe and run again"
+
+
 def _next(run: Run, found: Figures, before: Figures | None) -> list[str]:
     """Return what to know and what to type next."""
     lines = [FOREIGN] if is_foreign_to_its_models(run) else []
@@ -127,5 +136,5 @@ def _next(run: Run, found: Figures, before: Figures | None) -> list[str]:
     if run.dataset.exists():
         lines += loading(run)
     elif found.triplets and not found.accepted:
-        lines.append("nothing was accepted: the report says why; loosen a filter of the recipe and run again")
+        lines.append(_after_nothing(found))
     return lines

@@ -12,7 +12,7 @@ from cirgen.publish.features import IMAGE
 from cirgen.publish.names import source_names
 from cirgen.publish.places import public_name
 from cirgen.run_folder import Run
-from cirgen.schemas import ALIAS
+from cirgen.schemas import ALIAS, UNWRITTEN
 from cirgen.store import quoted, stream
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ _JUDGED = """
 CREATE TEMP VIEW judged AS
 SELECT t.*, v.scores,
        CASE WHEN v.reason IS NOT NULL THEN v.reason
-            WHEN t.status <> 'ok' THEN 'generation: ' || t.status
+            WHEN t.status <> 'ok' THEN '{unwritten}: ' || t.status
             ELSE error('triplet ' || t.triplet_id || ' has no verdict: filter again before you export') END AS reason
 FROM read_parquet({triplets}) AS t LEFT JOIN read_parquet({verdicts}) AS v USING (triplet_id)
 """
@@ -125,7 +125,7 @@ class Tables:
         sources = {name: quoted(str(path)) for name, path in paths.items()}
         kept = "true" if run.recipe.export.rejected else "reason = ''"
         for statement in (_JUDGED, _POSITIVES, _TEXTS, _PUBLISHED, _NAMED):
-            connection.execute(statement.format(**sources, kept=kept))
+            connection.execute(statement.format(**sources, kept=kept, unwritten=UNWRITTEN))
         self.scores = self._score_columns()
 
     def _score_columns(self) -> dict[str, str]:

@@ -56,6 +56,13 @@ def stage_rows(run: Run, connection: duckdb.DuckDBPyConnection) -> list[StageRow
     return rows
 
 
+def worst_failure(run: Run, stage: str) -> Failure | None:
+    """Return the most frequent failure of a stage, None where all is well."""
+    with run.store.connect() as connection:
+        found = [failure for failure in failures(run, connection) if failure.stage == stage]
+    return max(found, key=lambda failure: failure.count, default=None)
+
+
 def failures(run: Run, connection: duckdb.DuckDBPyConnection) -> list[Failure]:
     """Return the most frequent failures of every stage."""
     found = []

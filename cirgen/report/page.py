@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
+
+from cirgen.visible import visible
 
 STYLE = Path(__file__).with_name("page.css")
 
@@ -22,13 +23,8 @@ def render(template: Path, **values: Any) -> str:
     return environment.from_string(text).render(style=Markup(STYLE.read_text(encoding="utf8")), **values)
 
 
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""Control characters, and those that turn the direction of what follows."""
-
-
 def _visible(value: Any) -> Any:
-    """Show characters of a text that nobody sees, or that reorder the page, as what they are: out of place."""
-    return _UNSEEN.sub("\ufffd", value) if type(value) is str else value
+    return visible(value) if type(value) is str else value
 
 
 def duration(seconds: float) -> str:

@@ -22,7 +22,7 @@ from cirgen.filters.registry import FILTERS
 from cirgen.filters.tools import Question, Tools
 from cirgen.keys import KEY_SCHEME, digest
 from cirgen.run_folder import Run
-from cirgen.schemas import NOT_SCORED, RERUN_STATUSES, VERDICT
+from cirgen.schemas import NOT_SCORED, RERUN_STATUSES, UNWRITTEN, VERDICT
 from cirgen.shards import distinct, write_rows
 from cirgen.stages.ask import STAGE as OBSERVE
 from cirgen.stages.ask import RunAsker
@@ -54,7 +54,7 @@ def filter_triplets(run: Run, tools_of: Callable[[str, Filter], Tools], turn: in
     with run.store.connect() as connection:
         connection.execute(f"""
             CREATE TABLE verdicts AS
-            SELECT triplet_id, CASE WHEN status = 'ok' THEN '' ELSE 'generation: ' || status END AS reason
+            SELECT triplet_id, CASE WHEN status = 'ok' THEN '' ELSE '{UNWRITTEN}: ' || status END AS reason
             FROM {_triplets(run)}
         """)
         funnel = {"planned": _count(connection, "true"), "generated": _count(connection, "reason = ''")}

@@ -13,6 +13,7 @@ from cirgen.captions import captions as captions_of
 from cirgen.errors import UserError
 from cirgen.filters.registry import FILTERS
 from cirgen.prompts import Prompt
+from cirgen.report.failures import worst_failure
 from cirgen.run_folder import Run
 from cirgen.schemas import MODIFY_PLAN, NOT_SCORED, TRIPLET
 from cirgen.shards import distinct, write_batches, write_rows
@@ -36,10 +37,19 @@ def modify(
     """
     planner = Planner(run, backends, count_tokens, tokenizer)
     if write_rows(run.modify_plan, planner.rows(), MODIFY_PLAN) == 0:
-        raise UserError("No pair has the captions that its prompt needs; run `cirgen retry` on the captions first.")
+        raise UserError(_no_captions(run))
     _write_texts(run, planner, run.modify_plan, images, 0)
     _write_triplets(run, planner.prompts)
     return planner
+
+
+def _no_captions(run: Run) -> str:
+    worst = worst_failure(run, "caption")
+    why = "" if worst is None else f" ({worst.status}: {worst.error})"
+    return (
+        f"No pair has the captions that its prompt needs{why}; mend that and give the same command again, or run "
+        "`cirgen retry` on the captions first."
+    )
 
 
 def regenerate(run: Run, planner: Planner, images: ImageReader, turn: int) -> int:
