@@ -151,10 +151,11 @@ def save_model(model: PreTrainedModel, processor: ProcessorMixin, folder: Path) 
 def _portable(path: Path) -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
-    return {_portable_name(name): weight.half().contiguous() for name, weight in load_file(path).items()}
+    return {portable_name(name): weight.half().contiguous() for name, weight in load_file(path).items()}
 
 
-def _portable_name(name: str) -> str:
+def portable_name(name: str) -> str:
+    """Return what transformers and vLLM both know a weight as."""
     for prefix in ("vision_tower.", "model.vision_tower."):
         if name.startswith(prefix) and not name.startswith(f"{prefix}vision_model."):
             return f"{prefix}vision_model.{name.removeprefix(prefix)}"
