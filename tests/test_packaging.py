@@ -84,6 +84,7 @@ def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_an_installed_wheel_runs_the_demo_from_another_folder(site: Path, tmp_path: Path) -> None:
     done = run_elsewhere(Path(sys.executable), tmp_path, {**os.environ, "PYTHONPATH": str(site)})
     assert done.returncode == 0, done.stderr

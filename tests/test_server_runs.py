@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from cirgen.cli.figures import figures
+from cirgen.cli.summary import _after_nothing
 from cirgen.errors import UserError
 from cirgen.pipeline import run_pipeline
 from cirgen.recipe_checks import check_recipe
@@ -230,9 +232,11 @@ def test_a_server_that_answers_nothing_is_to_blame_and_not_the_filters(port: int
             else None
         )
 
-    few = ["--limit", "6", "--set", "pair.signals=[{kind: rank, lower: 1, upper: 3, per_image: 1}]"]
     with Proxy(port, captions_alone) as proxy:
-        done = cirgen(tmp_path, *arguments(proxy, *few))
-        assert "most texts were not written (engine_error: " in said(done)
-        assert "told 400" in said(done)
-        assert "loosen a filter" not in done.stdout
+        with pytest.raises(UserError, match=r"most texts were not written \(engine_error: .*told 400") as told:
+            run_here(tmp_path, proxy, "pair.signals=[{kind: rank, lower: 1, upper: 2, per_image: 1}]")
+        assert "mend that and give the same command again" in str(told.value)
+        run = Run(tmp_path / "runs" / "demo", load_recipe("demo").recipe, Store(tmp_path / "runs" / "demo" / "store"))
+        assert (
+            _after_nothing(figures(run)) == "nothing was accepted, since no text was written: mend that, and run again"
+        )

@@ -63,6 +63,7 @@ def test_two_processes_answer_as_one_and_share_the_work(single: TransformersBack
     assert {replica.process.is_alive() for replica in replicas._replicas} == {True}
 
 
+@pytest.mark.long
 def test_prompts_about_one_image_go_to_one_process_which_reads_it_once(
     single: TransformersBackend, replicas: Replicas
 ) -> None:

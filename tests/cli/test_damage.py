@@ -84,6 +84,7 @@ def test_a_file_that_is_no_shard_of_its_stage_is_named(folder: Path) -> None:
     assert cirgen(folder, "status", "run").returncode == 0
 
 
+@pytest.mark.long
 def test_facts_that_were_cut_off_are_named_and_written_anew(folder: Path) -> None:
     facts = folder / "run/run.json"
     cut(facts)

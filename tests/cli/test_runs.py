@@ -49,7 +49,8 @@ def test_a_run_ends_with_a_table_and_says_where_to_look_and_what_next(finished: 
 def test_a_run_prints_what_it_does_and_no_chatter_of_libraries(finished: Finished) -> None:
     _, done = finished
     lines = done.stderr.splitlines()
-    assert [line.split(":")[0] for line in lines[:3]] == ["Ingest images", "Caption images", "Embed images"]
+    steps = list(dict.fromkeys(line.split(":")[0] for line in lines))  # a step that takes long has several lines
+    assert steps[:3] == ["Ingest images", "Caption images", "Embed images"]
     assert len(lines) == len(set(lines))
     assert "Loading weights" not in done.stderr
 

@@ -381,6 +381,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.long
 def test_readers_load_every_config_whole_and_streamed_and_old_versions_by_their_tag(pusher: Pusher) -> None:
     def texts() -> list[str]:
         table = pq.read_table(pusher.run.dataset / "triplets" / "train-00000-of-00001.parquet")

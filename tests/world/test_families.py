@@ -36,6 +36,7 @@ def test_no_attribute_combination_serves_two_purposes(level):
         assert not figures[one] & figures[other], (one, other)
 
 
+@pytest.mark.long
 def test_no_training_figure_of_any_level_is_in_a_gallery_of_any_level():
     galleries = set().union(*(shown(purpose, level) for purpose in COLLECTIONS for level in LEVELS))
     for purpose in TRAINING:

@@ -34,9 +34,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize(
-    "stage", [pytest.param(stage, marks=pytest.mark.long if place > 1 else []) for place, stage in enumerate(STAGES)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("stage", STAGES)
 def test_two_processes_end_like_one(stage: str, shared: Path, tmp_path: Path) -> None:
     together = run(shared / stage, stage)
     alone = run(tmp_path / stage, stage)
