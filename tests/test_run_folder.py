@@ -15,6 +15,7 @@ from cirgen.recipe_file import load_recipe
 from cirgen.run_folder import Run
 from cirgen.scratch import CLAIM_SUFFIX
 from cirgen.shards import atomic_path
+from cirgen.spending import Spending, Usage
 from cirgen.store import Store
 
 
@@ -42,6 +43,17 @@ def test_no_fact_is_lost_when_many_write_at_once(tmp_path: Path) -> None:
         list(pool.map(write, range(4)))
     facts = run_of(tmp_path).read_facts()
     assert facts == {"seconds": {"caption": 20.0}, **{f"fact{number}": number for number in range(4)}}
+
+
+def test_what_is_spent_is_kept_as_often_as_rows_are(tmp_path: Path) -> None:
+    clock = [0.0]
+    spending = Spending(now=lambda: clock[0])
+    run = Run(tmp_path, load_recipe("demo").recipe, Store(tmp_path / "store", flush_seconds=2.0), spending=spending)
+    run.spending.count("m", Usage(1))
+    assert "usage" not in run.read_facts()
+    clock[0] = 2.0
+    run.spending.count("m", Usage(1))
+    assert run.read_facts()["usage"]["m"]["requests"] == 2
 
 
 def test_prompts_are_those_of_the_recipe_while_the_lock_remembers_all(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from cirgen.cli.figures import figures
+from cirgen.cli.run import _cap
 from cirgen.cli.summary import _after_nothing
 from cirgen.errors import UserError
 from cirgen.pipeline import run_pipeline
@@ -222,6 +223,13 @@ def test_a_cap_on_cost_that_nothing_counts_for_is_refused(port: int, tmp_path: P
         refused = said(cirgen(tmp_path, *arguments(proxy, "--max-cost", "1")))
         assert "--set 'mllm.price={prompt: 0.15, output: 0.60}'" in refused
         assert proxy.answered == 0
+
+
+def test_a_cap_on_cost_names_what_it_does_not_count(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    judged = "filter=[{name: judge, min_yes: 0.5, model: {model: my/judge}}]"
+    recipe = load_recipe("demo", ["mllm.price={prompt: 1, output: 2}", judged]).recipe
+    _cap(Run(tmp_path, recipe, Store(tmp_path / "store")), 5.0, None)
+    assert capsys.readouterr().err == "--max-cost does not count what has no price: my/judge.\n"
 
 
 def test_a_server_that_answers_nothing_is_to_blame_and_not_the_filters(port: int, tmp_path: Path) -> None:
