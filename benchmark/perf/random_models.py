@@ -427,20 +427,20 @@ def build(
     model = _model(config, SHAPES[shape].spread, dtype, device)
     model.generation_config = _generation(list(ends), tokenizer.pad_token_id)
     model.save_pretrained(folder)
-    _rename(folder)
+    if getattr(config.vision_config, "model_type", "") == "clip_vision_model":
+        _rename(folder)
     return folder
 
 
 def _rename(folder: Path) -> None:
-    """Give weights the names that vLLM knows, too."""
+    """Give the weights of a CLIP the names that vLLM knows, too; other vision towers have names of their own."""
     from safetensors.torch import load_file, save_file
 
     from cirgen.world.training.architecture import portable_name
 
     for path in folder.glob("*.safetensors"):
-        weights = load_file(path)
-        if any(portable_name(name) != name for name in weights):
-            save_file({portable_name(name): one for name, one in weights.items()}, path, metadata={"format": "pt"})
+        weights = {portable_name(name): one for name, one in load_file(path).items()}
+        save_file(weights, path, metadata={"format": "pt"})
     for path in folder.glob("*.safetensors.index.json"):
         index = json.loads(path.read_text(encoding="utf8"))
         index["weight_map"] = {portable_name(name): file for name, file in index["weight_map"].items()}

@@ -16,6 +16,7 @@ import pytest
 import torch
 from perf.random_models import FAMILIES, build
 from PIL import Image
+from transformers import AutoModelForImageTextToText
 
 from cirgen.backends import decoding
 from cirgen.backends.base import Request, Result
@@ -24,6 +25,7 @@ from cirgen.backends.heads import shareable
 from cirgen.backends.processor import load_processor
 from cirgen.backends.transformers import TransformersBackend
 from cirgen.keys import digest
+from cirgen.model_files import opened
 from cirgen.model_settings import Model
 from cirgen.prompts import load_prompt
 
@@ -67,6 +69,15 @@ ABOUT = [
     )
 ]
 """Several questions about one image, and about two."""
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_weight_that_is_written_is_read_again(family: str, tmp_path: Path) -> None:
+    """Weights under names that nobody knows would be drawn anew, and every run would be another model's."""
+    build(family, tmp_path)
+    _, report = opened(AutoModelForImageTextToText, tmp_path, output_loading_info=True)
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
