@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from cirgen.backends.base import Backend, Choice, ImageReader, Likelihood, Request, Result
 from cirgen.errors import LimitReachedError
@@ -33,28 +33,18 @@ class Usage:
     cost: float = 0.0
     """By the recipe's price, 0 without one."""
 
-    def __add__(self, other: Usage) -> Usage:
-        return Usage(*(mine + theirs for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True)))
+    def __add__(self, other: Self) -> Self:
+        return type(self)(
+            *(mine + theirs for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True))
+        )
 
 
 @dataclass
-class Tally:
+class Tally(Usage):
     """What one stage asked in this call; where a server does not tell tokens, as many as there may have been."""
 
-    requests: int = 0
     answered: int = 0
-    """By a model; the others took nothing."""
-    prompt_tokens: int = 0
-    output_tokens: int = 0
-    cost: float = 0.0
-
-    def add(self, answered: bool, prompt_tokens: int, output_tokens: int, cost: float) -> None:
-        """Count a request."""
-        self.requests += 1
-        self.answered += answered
-        self.prompt_tokens += prompt_tokens
-        self.output_tokens += output_tokens
-        self.cost += cost
+    """Requests that a model answered; the others took nothing."""
 
 
 class Spending:
@@ -93,7 +83,7 @@ class Spending:
 
     def metered(self, backend: Backend, stage: str) -> Metered:
         """Return a backend that counts here what a stage asks it, and reads no further request once it is enough."""
-        return Metered(backend, self, self.by_stage[stage])
+        return Metered(backend, self, stage)
 
     def count(self, model: str, usage: Usage) -> None:
         """Add what an answer took."""
@@ -146,10 +136,10 @@ class Spending:
 class Metered(Backend):
     """Runs a model and counts what it takes."""
 
-    def __init__(self, backend: Backend, spending: Spending, tally: Tally) -> None:
+    def __init__(self, backend: Backend, spending: Spending, stage: str) -> None:
         self._backend = backend
         self._spending = spending
-        self._tally = tally
+        self._stage = stage
         self._answered = Usage()
         self._kept_back: Request | None = None
         self.identity = backend.identity
@@ -168,11 +158,12 @@ class Metered(Backend):
             LimitReachedError: after the last result, where it kept requests back.
         """
         left = iter(requests)
-        yield from self._counted(self._backend.generate(self._let_through(left), images))
-        while (next_one := self._kept_back) is not None:
-            self._spending.stop_if_reached(self._expected(next_one))
-            again = self._let_through(itertools.chain([next_one], left))
-            yield from self._counted(self._backend.generate(again, images))
+        while True:
+            yield from self._counted(self._backend.generate(self._let_through(left), images))
+            if self._kept_back is None:
+                return
+            self._spending.stop_if_reached(self._expected(self._kept_back))
+            left = itertools.chain([self._kept_back], left)
 
     def choose(self, requests: Iterable[Request], options: Sequence[str], images: ImageReader) -> Iterator[Choice]:
         """Yield one choice for every request.
@@ -232,7 +223,7 @@ class Metered(Backend):
         cost = 0.0 if self.price is None else self.price.of(*charged)
         usage = Usage(1, answer.prompt_tokens, written, cost)
         self._answered += usage
-        self._tally.add(answer.status not in UNCHARGED, *charged, cost)
+        self._spending.by_stage[self._stage] += Tally(1, *charged, cost, answer.status not in UNCHARGED)
         self._spending.count(self.identity.model, usage)
 
 

@@ -12,6 +12,7 @@ from cirgen.cli.preview import NAME_WIDTH, shortened
 from cirgen.preview import Devices, StageEstimate, devices, estimate, images_for, shown_rows, small
 from cirgen.recipe_file import load_recipe
 from cirgen.run_folder import Run
+from cirgen.spending import Tally
 from runs import LINT, make_run
 
 
@@ -91,9 +92,9 @@ def test_every_request_of_a_stage_is_scaled_up_whichever_attempt_it_was(tmp_path
     run = make_run(tmp_path, filter=[LINT, {"name": "judge", "min_yes": 0.5}])
     texts = len(pq.read_table(run.triplets))
     for _ in range(2 * texts):
-        run.spending.by_stage["modify"].add(True, 20, 5, 0.25)
-    run.spending.by_stage["filter"].add(True, 2_000, 0, 1.0)
-    run.spending.by_stage["observe"].add(True, 1_000, 40, 1.0)
+        run.spending.by_stage["modify"] += Tally(1, 20, 5, 0.25, 1)
+    run.spending.by_stage["filter"] += Tally(1, 2_000, 0, 1.0, 1)
+    run.spending.by_stage["observe"] += Tally(1, 1_000, 40, 1.0, 1)
     written, filtering = stage_of(run, "modify"), stage_of(run, "filter")
     assert (written.prompt_tokens, written.output_tokens) == (40 * written.rows, 10 * written.rows)
     assert written.cost == pytest.approx(0.5 * written.rows)
@@ -107,7 +108,7 @@ def test_what_nobody_answered_is_not_free_in_the_whole(tmp_path: Path) -> None:
     captions = len(pq.read_table(run.caption_plan))
     for place in range(captions):
         answered = place % 2 == 0
-        run.spending.by_stage["caption"].add(answered, 100 * answered, 10 * answered, 1.0 * answered)
+        run.spending.by_stage["caption"] += Tally(1, 100 * answered, 10 * answered, 1.0 * answered, answered)
     found = stage_of(run, "caption")
     assert (found.prompt_tokens, found.output_tokens) == (100 * found.rows, 10 * found.rows)
     assert found.cost == pytest.approx(found.rows)

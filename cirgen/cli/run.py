@@ -84,8 +84,9 @@ def _cap(run: Run, max_cost: float | None, max_hours: float | None) -> None:
     from cirgen.models import generative
 
     if max_cost is not None:
-        unpriced = dict.fromkeys(model.model for _, model in generative(run) if model.price is None)
-        if all(model.price is None for _, model in generative(run)):
+        models = [model for _, model in generative(run)]
+        unpriced = dict.fromkeys(model.model for model in models if model.price is None)
+        if all(model.price is None for model in models):
             raise UserError(
                 "--max-cost counts by prices, and no model of the recipe has one; give them, per million tokens, as "
                 "in --set 'mllm.price={prompt: 0.15, output: 0.60}', or use --max-hours."
