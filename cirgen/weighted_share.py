@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv, stdtrit
 
 LEVEL = 0.05
 """Intervals are 95 %, two-sided."""
@@ -40,6 +39,8 @@ def weighted_share(
         clusters: [n] numbers from 0; rows of one cluster, such as texts of one reference, are alike.
         strata: [n] numbers from 0 of what was drawn from separately; one stratum by default.
     """
+    from scipy.special import betaincinv
+
     if not len(hits):
         return WeightedShare(float("nan"), 0.0, 1.0)
     of_stratum = np.zeros(len(hits), dtype=np.int64) if strata is None else strata
@@ -56,6 +57,8 @@ def _independent_rows(
     hits: NDArray[np.bool_], weights: Floats, clusters: Numbers, strata: Numbers, share: float
 ) -> float:
     """Return how many independent rows leave as much doubt; 0 where there are too few to say."""
+    from scipy.special import stdtrit
+
     _, numbers = np.unique(clusters, return_inverse=True)
     count, groups = len(hits), int(numbers.max()) + 1
     freedom = groups - len(np.unique(strata))

@@ -53,9 +53,9 @@ def read_yaml(text: str) -> YamlText:
     reader.Constructor = _Constructor
     reader.allow_duplicate_keys = True
     try:
-        root = YAML(typ="safe", pure=True).compose(text)
+        root = reader.compose(text)
         lines, duplicates = _positions(root)
-        data = reader.load(text)
+        data = reader.constructor.construct_document(root) if root else None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise NotYamlError(mark.line + 1 if mark else 1, str(error.problem or error.context)) from error
