@@ -29,6 +29,12 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield port
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let files that run models end to end come first, so that no worker waits long for another's last file."""
+    slow = {item.path for item in items if {"integration", "server"} & {mark.name for mark in item.iter_markers()}}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 settings.register_profile("fixed", max_examples=40, derandomize=True, deadline=None)
 settings.register_profile("explore", max_examples=400, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))

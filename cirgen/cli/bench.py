@@ -39,12 +39,13 @@ def bench(
     from cirgen.cli.quiet import quieten_datasets, quieten_transformers
     from cirgen.lock import hold
     from cirgen.progress import to_stderr
-    from cirgen_benchmark.verdict.bench import bench as judge
-    from cirgen_benchmark.verdict.bench import load_preset
+    from cirgen_benchmark.verdict.preset_file import load_preset
+
+    chosen = load_preset(preset, [*(settings or ()), *([f"root={json.dumps(str(root))}"] if root else ())])
+    from cirgen_benchmark.verdict.bench import bench as judge  # slow, as it imports torch
     from cirgen_benchmark.verdict.table import EXPLAINED, tables
     from cirgen_benchmark.verdict.words import sentence
 
-    chosen = load_preset(preset, [*(settings or ()), *([f"root={json.dumps(str(root))}"] if root else ())])
     folder = output or Path("runs") / "bench" / f"{_name(corpus)}-{chosen.name}"
     with told_how_to_go_on((folder / "work").is_dir), hold(folder, joinable=False):
         quieten_transformers()

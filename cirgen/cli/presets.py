@@ -22,7 +22,7 @@ def list_all(as_json: ListJsonOption = False) -> None:
     from rich.table import Table
 
     from cirgen.cli.printing import printer
-    from cirgen_benchmark.verdict.bench import PRESETS
+    from cirgen_benchmark.verdict.preset_file import PRESETS
 
     rows = [(name, _headline(PRESETS.find(name))) for name in PRESETS.names()]
     if as_json:
@@ -46,6 +46,6 @@ def show(name: Annotated[str, typer.Argument(help="Preset, e.g. demo.")]) -> Non
 
     Example: cirgen presets show demo
     """
-    from cirgen_benchmark.verdict.bench import PRESETS
+    from cirgen_benchmark.verdict.preset_file import PRESETS
 
     typer.echo(PRESETS.find(name).read_text(encoding="utf8").rstrip())

@@ -10,7 +10,7 @@ import pytest
 from cirgen.filters.registry import FILTERS
 from cirgen.recipe_file import load_recipe, recipe_names
 from cirgen_benchmark.protocols.cirr import LISTED
-from cirgen_benchmark.verdict.bench import load_preset
+from cirgen_benchmark.verdict.preset_file import load_preset
 
 TEXT = (Path(__file__).parents[2] / "benchmark" / "PAPER.md").read_text(encoding="utf8")
 FAMILIES = ("clip", "tgcir", "blip", "blip2", "zs")

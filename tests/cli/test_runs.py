@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from commands import cirgen, start
+
 pytestmark = pytest.mark.integration
 
-CIRGEN = [sys.executable, "-c", "from cirgen.cli.app import main; main()"]
 FEW = ["--limit", "60"]
 RUN = Path("runs/demo")
-
-
-def cirgen(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "COLUMNS": "80", **settings}
-    return subprocess.run(
-        [*CIRGEN, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     folder = tmp_path_factory.mktemp("finished")
-    return folder, cirgen(folder, "run", "demo", *FEW)
+    with start(folder, "run", "demo", *FEW) as process:
+        printed, told = process.communicate(timeout=300)
+    return folder, subprocess.CompletedProcess(process.args, process.returncode, printed, told)
 
 
 Finished = tuple[Path, subprocess.CompletedProcess[str]]
@@ -68,7 +62,7 @@ def test_a_changed_threshold_is_told_and_runs_no_model(finished: Finished) -> No
     folder, _ = finished
     before = json.loads(cirgen(folder, "status", str(RUN), "--json").stdout)["stages"]
     threshold = ["--set", "filter.0.min_words=3"]
-    done = cirgen(folder, "run", "demo", *FEW, *threshold, "--json", PYTHONPROFILEIMPORTTIME="1")
+    done = cirgen(folder, "run", "demo", *FEW, *threshold, "--json", env={"PYTHONPROFILEIMPORTTIME": "1"})
     assert "cirgen.pipeline" in done.stderr  # imports are listed there
     assert "transformers.modeling_utils" not in done.stderr  # whose import takes longer than all that is done here
     assert "filter.0.min_words: 2 -> 3" in done.stderr
@@ -132,8 +126,7 @@ def test_a_preview_shows_rows_and_estimates_the_whole(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_saves_says_how_to_go_on_and_leaves_with_130(tmp_path: Path) -> None:
-    command = [*CIRGEN, "run", "demo", "--limit", "200"]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+    with start(tmp_path, "run", "demo", *FEW) as process:
         assert process.stderr is not None
         told = []
         for line in process.stderr:
@@ -143,9 +136,9 @@ def test_ctrl_c_saves_says_how_to_go_on_and_leaves_with_130(tmp_path: Path) -> N
         process.wait(120)
     assert process.returncode == 130, told
     assert "Traceback" not in "".join(told)
-    assert told[-1].rstrip().endswith("To go on: cirgen run demo --limit 200")
+    assert told[-1].rstrip().endswith("To go on: cirgen run demo --limit 60")
     figures = json.loads(cirgen(tmp_path, "status", str(RUN), "--json").stdout)
-    assert figures["stages"]["caption"]["ok"] == 200
+    assert figures["stages"]["caption"]["ok"] == 60
 
 
 @pytest.mark.long

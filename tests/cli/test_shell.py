@@ -19,7 +19,7 @@ from cirgen.cli.app import app
 from cirgen.cli.paragraphs import flowing
 from cirgen.filters.registry import FILTERS
 from cirgen.recipe_file import recipe_names
-from cirgen_benchmark.verdict.bench import PRESETS
+from cirgen_benchmark.verdict.preset_file import PRESETS
 from commands import cirgen, in_this_process
 
 WIDTH = 78

@@ -25,7 +25,6 @@ from cirgen.devices import pick_device
 from cirgen.errors import UserError
 from cirgen.progress import Progress, Silent
 from cirgen.resources import local_path
-from cirgen.settings_file import Shelf, load_settings
 from cirgen.shards import atomic_path, write_text
 from cirgen_benchmark.data.corpus import Corpus
 from cirgen_benchmark.models.base import Retriever
@@ -43,21 +42,6 @@ from cirgen_benchmark.verdict.results import Results
 from cirgen_benchmark.verdict.runner import Outcome, Runner
 from cirgen_benchmark.verdict.words import counted
 from cirgen_benchmark.verdict.workers import side_by_side
-
-PRESETS = Shelf("presets", "preset", "cirgen presets ls")
-
-
-def load_preset(path_or_name: str, overrides: Sequence[str] = ()) -> Preset:
-    """Read a preset.
-
-    Args:
-        path_or_name: a file, or the name of a shipped preset.
-        overrides: `key.path=value`.
-
-    Raises:
-        UserError: there is no such preset, or every mistake of it.
-    """
-    return load_settings(PRESETS.find(path_or_name), Preset, PRESETS.noun, overrides).settings
 
 
 def bench(

@@ -18,7 +18,8 @@ from tiny_models import tiny_checkpoint
 from benchmark_copies import CIRR_TRIPLETS, cirr_copy, fashioniq_copy
 from cirgen.errors import UserError
 from cirgen.stages.export import export
-from cirgen_benchmark.verdict.bench import PRESETS, bench, load_preset
+from cirgen_benchmark.verdict.bench import bench
+from cirgen_benchmark.verdict.preset_file import PRESETS, load_preset
 from cirgen_benchmark.verdict.results import Results
 from runs import make_run
 

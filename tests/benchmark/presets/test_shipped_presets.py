@@ -9,9 +9,9 @@ import pytest
 from cirgen.resources import data_folder
 from cirgen_benchmark.models.registry import FAMILIES
 from cirgen_benchmark.training.settings import BankSettings, StageSettings
-from cirgen_benchmark.verdict.bench import PRESETS, load_preset
 from cirgen_benchmark.verdict.plan import planned
 from cirgen_benchmark.verdict.preset import CIRRQueries, FashionIQQueries
+from cirgen_benchmark.verdict.preset_file import PRESETS, load_preset
 
 ADAMW = ((0.9, 0.999), 1e-7, 0.01)
 ADAMW_OF_SPRC = ((0.9, 0.98), 1e-7, 0.05)

@@ -14,7 +14,7 @@ from bench_runs import Judged, write_preset
 
 from cirgen.cli.app import main
 from cirgen.stages.export import export
-from cirgen_benchmark.verdict.bench import PRESETS, load_preset
+from cirgen_benchmark.verdict.preset_file import PRESETS, load_preset
 from runs import make_run
 
 

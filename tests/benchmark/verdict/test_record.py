@@ -11,8 +11,9 @@ import pytest
 from bench_runs import Judged, tiny_preset
 
 from cirgen_benchmark.data.corpus import Corpus
-from cirgen_benchmark.verdict.bench import bench, load_preset
+from cirgen_benchmark.verdict.bench import bench
 from cirgen_benchmark.verdict.preset import Preset
+from cirgen_benchmark.verdict.preset_file import load_preset
 from cirgen_benchmark.verdict.words import sentence
 
 
