@@ -35,6 +35,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path not in slow)
 
 
-settings.register_profile("fixed", max_examples=40, derandomize=True, deadline=None)
+settings.register_profile("fixed", max_examples=25, derandomize=True, deadline=None)
 settings.register_profile("explore", max_examples=400, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))

@@ -26,7 +26,7 @@ from cirgen.store import Store
 
 pytestmark = pytest.mark.integration
 
-IMAGES = 90
+IMAGES = 60
 NEAREST = "pair.signals=[{kind: neighbours, per_image: 2}]"
 """Of so few figures the third nearest differs in more than a text may tell."""
 KILLS = 5

@@ -79,8 +79,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
     }
 
 
-LONG = ("corpus", "prompt", "server")
-"""Pages that take longest: one trains a model many times, one previews, and one runs a server."""
+LONG = ("corpus", "filter", "prompt", "server")
+"""Pages that take longest: one trains a model many times, two run the demo, and one runs a server."""
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,7 @@ def test_prompts_about_one_image_go_to_one_process_which_reads_it_once(
     assert {key: result.text for key, result in found.items()} == expected
 
 
+@pytest.mark.long
 def test_beliefs_and_likelihoods_are_those_of_one_process(single: TransformersBackend, replicas: Replicas) -> None:
     chosen = [
         {one.request.key: one for one in backend.choose(REQUESTS, ("yes", "no"), Files())}

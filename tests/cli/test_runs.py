@@ -14,7 +14,7 @@ from commands import cirgen, start
 
 pytestmark = pytest.mark.integration
 
-FEW = ["--limit", "60"]
+FEW = ["--limit", "40"]
 RUN = Path("runs/demo")
 
 
@@ -52,8 +52,8 @@ def test_a_run_prints_what_it_does_and_no_chatter_of_libraries(finished: Finishe
 def test_status_agrees_with_itself(finished: Finished) -> None:
     folder, _ = finished
     figures = json.loads(cirgen(folder, "status", str(RUN), "--json").stdout)
-    assert figures["images"] == 60
-    assert figures["stages"]["caption"]["ok"] == 60
+    assert figures["images"] == 40
+    assert figures["stages"]["caption"]["ok"] == 40
     assert "pending" not in figures["stages"]["modify"]
     assert figures["accepted"] + figures["rejected_total"] == figures["triplets"]
 
@@ -102,7 +102,7 @@ def test_the_folder_of_another_run_is_refused(finished: Finished) -> None:
 def test_retry_and_report_go_by_the_recipe_of_the_run(finished: Finished) -> None:
     folder, _ = finished
     assert cirgen(folder, "retry", str(RUN), "--status", "truncated").returncode == 0
-    assert json.loads(cirgen(folder, "status", str(RUN), "--json").stdout)["images"] == 60
+    assert json.loads(cirgen(folder, "status", str(RUN), "--json").stdout)["images"] == 40
     (folder / RUN / "report.html").unlink()
     assert cirgen(folder, "report", str(RUN)).stdout == f"{RUN}/report.html\n"
     assert (folder / RUN / "report.html").is_file()
@@ -136,9 +136,9 @@ def test_ctrl_c_saves_says_how_to_go_on_and_leaves_with_130(tmp_path: Path) -> N
         process.wait(120)
     assert process.returncode == 130, told
     assert "Traceback" not in "".join(told)
-    assert told[-1].rstrip().endswith("To go on: cirgen run demo --limit 60")
+    assert told[-1].rstrip().endswith("To go on: cirgen run demo --limit 40")
     figures = json.loads(cirgen(tmp_path, "status", str(RUN), "--json").stdout)
-    assert figures["stages"]["caption"]["ok"] == 60
+    assert figures["stages"]["caption"]["ok"] == 40
 
 
 @pytest.mark.long

@@ -240,6 +240,7 @@ def test_an_export_that_is_killed_leaves_nothing_that_looks_finished(run: Run, t
     assert one == other
 
 
+@pytest.mark.long
 def test_a_full_disk_is_told_and_leaves_nothing(run: Run, tmp_path: Path) -> None:
     arguments = ("export", str(run.folder), "--format", "webdataset", "--out", "out")
     cirgen(tmp_path, *arguments[:-1], "warm")  # what `datasets` keeps of the corpus is there

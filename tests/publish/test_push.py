@@ -136,6 +136,7 @@ def test_the_card_names_its_repository_and_its_versions(pusher: Pusher) -> None:
     assert [one["tag"] for one in manifest["versions"]] == ["v1.1.0", "v1.0.0"]
 
 
+@pytest.mark.long
 def test_a_second_push_sends_what_changed_and_a_third_nothing(pusher: Pusher) -> None:
     pusher.pushed("--tag", "v1.0.0")
     before = dict(pusher.hub.repos[REPO].trees[pusher.hub.repos[REPO].heads["main"][-1]])

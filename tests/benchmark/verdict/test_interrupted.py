@@ -92,6 +92,7 @@ def test_a_verdict_killed_in_every_stage_and_between_arms_ends_in_the_same_bytes
         assert one == other, name
 
 
+@pytest.mark.long
 def test_ctrl_c_leaves_with_130_and_the_command_that_goes_on(corpus_folder: Path, tmp_path: Path) -> None:
     long = {name: {**stage, "steps": 100_000} for name, stage in TINY_PRESET["stages"].items()}
     preset = small_preset(tmp_path / "tiny.yaml", stages=long)
