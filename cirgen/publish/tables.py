@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import shutil
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -38,6 +42,18 @@ _PROVENANCE = [
     pa.field(name, pa.string()) for name in ("prompt", "prompt_hash", "model", "revision", "backend", "recipe_hash")
 ]
 
+_MADE = ("positive_ids", "texts", "recipe_hash")
+_STORED = [
+    *(field.name for field in (*_TRIPLET_HEAD, *_PROVENANCE) if field.name not in _MADE),
+    *("split", "reference_caption", "target_caption"),
+]
+"""Columns of the derived triplets that are published as they are, or that the card shows."""
+
+PART_ROWS = 500_000
+"""Triplets that are joined, or sorted, at a time."""
+FLUSH_ROWS = 50_000
+"""Rows that a thread holds while triplets are told apart by their reference."""
+
 IMAGES = pa.schema(
     [
         pa.field("image_id", pa.string()),
@@ -65,22 +81,30 @@ PREVIEW = pa.schema(
 
 _JUDGED = """
 CREATE TEMP VIEW judged AS
-SELECT t.*, v.scores,
+SELECT {columns}, t.target_group, v.scores,
        CASE WHEN v.reason IS NOT NULL THEN v.reason
             WHEN t.status <> 'ok' THEN '{unwritten}: ' || t.status
             ELSE error('triplet ' || t.triplet_id || ' has no verdict: filter again before you export') END AS reason
 FROM read_parquet({triplets}) AS t LEFT JOIN read_parquet({verdicts}) AS v USING (triplet_id)
 """
 
+# ids are hexadecimal hashes
+_SPAN = "CAST('0x' || left(triplet_id, 6) AS BIGINT) * {count} // 16777216"
+
+_PARTS = """
+COPY (SELECT *, hash(reference_id) % {parts} AS part FROM judged WHERE triplet_id >= {low} AND triplet_id < {high})
+TO {folder} (FORMAT parquet, PARTITION_BY (part))
+"""
+
 # Whatever lies in the near-duplicate group of a known target answers the query as well as the target does.
 _POSITIVES = """
-CREATE TEMP TABLE positives AS
+CREATE OR REPLACE TEMP TABLE positives AS
 SELECT k.triplet_id, list(DISTINCT c.image_id ORDER BY c.image_id) AS positive_ids
 FROM (
-    SELECT triplet_id, reference_id, target_id, target_group AS known FROM judged
+    SELECT triplet_id, reference_id, target_id, target_group AS known FROM {part}
     UNION
     SELECT j.triplet_id, j.reference_id, j.target_id, other.target_group
-    FROM judged AS j JOIN judged AS other USING (reference_id, text) WHERE other.reason = ''
+    FROM {part} AS j JOIN {part} AS other USING (reference_id, text) WHERE other.reason = ''
 ) AS k
 JOIN read_parquet({catalog}) AS c ON c."group" = k.known
 WHERE c.image_id <> k.target_id AND c.image_id <> k.reference_id
@@ -88,21 +112,22 @@ GROUP BY k.triplet_id
 """
 
 _TEXTS = """
-CREATE TEMP TABLE accepted_texts AS
+CREATE OR REPLACE TEMP TABLE accepted_texts AS
 SELECT reference_id, target_id, list(DISTINCT text ORDER BY text) AS texts
-FROM judged WHERE reason = '' GROUP BY reference_id, target_id
+FROM {part} WHERE reason = '' GROUP BY reference_id, target_id
 """
 
 _PUBLISHED = """
-CREATE TEMP TABLE published AS
-SELECT j.* EXCLUDE (hard_negatives),
-       coalesce(p.positive_ids, []) AS positive_ids,
-       coalesce(a.texts, []) AS texts,
-       list_filter(j.hard_negatives, lambda n: n.image_id <> j.target_id
-                   AND NOT list_contains(coalesce(p.positive_ids, []), n.image_id)) AS hard_negatives
-FROM judged AS j
-LEFT JOIN positives AS p USING (triplet_id)
-LEFT JOIN accepted_texts AS a USING (reference_id, target_id)
+COPY (
+    SELECT j.* EXCLUDE (hard_negatives, target_group), {span} AS span,
+           coalesce(p.positive_ids, []) AS positive_ids,
+           coalesce(a.texts, []) AS texts,
+           list_filter(j.hard_negatives, lambda n: n.image_id <> j.target_id
+                       AND NOT list_contains(coalesce(p.positive_ids, []), n.image_id)) AS hard_negatives
+    FROM {part} AS j
+    LEFT JOIN positives AS p USING (triplet_id)
+    LEFT JOIN accepted_texts AS a USING (reference_id, target_id)
+) TO {target}
 """
 
 _NAMED = """
@@ -121,17 +146,49 @@ class Tables:
     def __init__(self, run: Run, connection: duckdb.DuckDBPyConnection) -> None:
         self._run = run
         self._connection = connection
-        paths = {"triplets": run.triplets, "verdicts": run.verdicts, "catalog": run.catalog}
-        sources = {name: quoted(str(path)) for name, path in paths.items()}
+        ((scratch,),) = connection.execute("SELECT current_setting('temp_directory')").fetchall()
+        connection.execute(f"SET partitioned_write_flush_threshold = {FLUSH_ROWS}")
+        planned = self._count(f"SELECT count(*) FROM read_parquet({quoted(str(run.triplets))})")
+        self._spans = _spans(max(1, math.ceil(planned / PART_ROWS)))
+        self._publish(Path(scratch) / "published")
         kept = "true" if run.recipe.export.rejected else "reason = ''"
-        for statement in (_JUDGED, _POSITIVES, _TEXTS, _PUBLISHED, _NAMED):
-            connection.execute(statement.format(**sources, kept=kept, unwritten=UNWRITTEN))
+        connection.execute(_NAMED.format(kept=kept))
         self.scores = self._score_columns()
+
+    def _publish(self, folder: Path) -> None:
+        """Write the rows to files, which go with the connection: the lists of all would not fit into memory."""
+        catalog, written = quoted(str(self._run.catalog)), folder / "rows"
+        written.mkdir(parents=True)
+        span = _SPAN.format(count=len(self._spans))
+        for number, part in enumerate(self._parts(folder / "parts")):
+            target = f"{quoted(str(written / f'{number}.parquet'))} (FORMAT parquet)"  # one even where there is no row
+            if len(self._spans) > 1:
+                target = f"{quoted(str(written / str(number)))} (FORMAT parquet, PARTITION_BY (span))"
+            for statement in (_POSITIVES, _TEXTS, _PUBLISHED):
+                self._connection.execute(statement.format(part=part, catalog=catalog, span=span, target=target))
+        shutil.rmtree(folder / "parts", ignore_errors=True)
+        self._connection.execute(f"CREATE TEMP VIEW published AS FROM {_parquet_of(written.rglob('*.parquet'))}")
+
+    def _parts(self, folder: Path) -> list[str]:
+        """Return relations of some `PART_ROWS` triplets each; all triplets of a reference are in one."""
+        triplets, verdicts = (quoted(str(path)) for path in (self._run.triplets, self._run.verdicts))
+        columns = ", ".join(f't."{name}"' for name in _STORED)
+        told = {"columns": columns, "triplets": triplets, "verdicts": verdicts, "unwritten": UNWRITTEN}
+        self._connection.execute(_JUDGED.format(**told))
+        if len(self._spans) == 1:
+            return ["judged"]
+        for low, high in self._spans:  # both tables are in the order of ids, so that each is read once in all
+            place = folder / f"from-{low}"
+            place.mkdir(parents=True)
+            told = {"low": quoted(low), "high": quoted(high), "folder": quoted(str(place))}
+            self._connection.execute(_PARTS.format(parts=len(self._spans), **told))
+        names = {path.name for path in folder.glob("*/*")}
+        return [_parquet_of(folder.glob(f"*/{name}/*")) for name in sorted(names)]
 
     def _score_columns(self) -> dict[str, str]:
         """Return column name to `filter.score`, in the order of the recipe's filters."""
         order = [settings.model_dump()["name"] for settings in self._run.recipe.filter]
-        found = self._connection.execute("SELECT DISTINCT unnest(map_keys(scores)) FROM judged").fetchall()
+        found = self._connection.execute("SELECT DISTINCT unnest(map_keys(scores)) FROM published").fetchall()
         names = sorted(
             (str(name) for (name,) in found),
             key=lambda name: (order.index(f) if (f := name.partition(".")[0]) in order else len(order), name),
@@ -164,9 +221,13 @@ class Tables:
         made = {column: f"map_extract_value(scores, {quoted(name)})" for column, name in self.scores.items()}
         made["recipe_hash"] = quoted(recipe_hash)
         columns = ", ".join(f'{made.get(name, name)} AS "{name}"' for name in schema.names)
-        query = f"SELECT {columns} FROM published WHERE split = ? AND {condition} ORDER BY triplet_id"
-        for batch in stream(self._connection, query, [split]):
-            yield _public_models(batch.cast(schema))
+        query = (
+            f"SELECT {columns} FROM published WHERE split = ? AND {condition} "
+            "AND triplet_id >= ? AND triplet_id < ? ORDER BY triplet_id"
+        )
+        for span in self._spans:
+            for batch in stream(self._connection, query, [split, *span]):
+                yield _public_models(batch.cast(schema))
 
     def count(self, split: str, accepted: bool) -> int:
         """Return how many triplets of a split were accepted, or rejected."""
@@ -240,6 +301,16 @@ class Tables:
         )
         names = [column[0] for column in relation.description]
         return [dict(zip(names, row, strict=True)) for row in relation.fetchall()]
+
+
+def _spans(count: int) -> list[tuple[str, str]]:
+    """Return the bounds of so many ranges of ids, the upper one excluded; `_SPAN` is an id's number among them."""
+    lows = (f"{-(-number * 16**6 // count):06x}" for number in range(1, count))
+    return list(pairwise(["", *lows, "g"]))
+
+
+def _parquet_of(files: Iterable[Path]) -> str:
+    return f"read_parquet([{', '.join(quoted(str(path)) for path in sorted(files))}], hive_partitioning = false)"
 
 
 def _public_models(batch: pa.RecordBatch) -> pa.RecordBatch:

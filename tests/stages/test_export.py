@@ -20,6 +20,7 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from cirgen.errors import UserError
+from cirgen.publish import tables
 from cirgen.publish.card import cell, fenced, size_category
 from cirgen.publish.features import IMAGE, card_features, features
 from cirgen.publish.folder import replaced_folder
@@ -202,6 +203,17 @@ def test_two_exports_are_byte_for_byte_the_same(run: Run) -> None:
     first = _files(run.dataset)
     export(run)
     assert _files(run.dataset) == first
+
+
+def test_rows_that_are_joined_a_few_at_a_time_are_the_same_bytes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those of millions of triplets are, whose lists would not fit into memory."""
+    export(run)
+    at_once = _files(run.dataset)
+    monkeypatch.setattr(tables, "PART_ROWS", 2)
+    assert len(tables._spans(pq.read_metadata(run.triplets).num_rows // 2)) > 2
+    export(run)
+    sizes = ("README.md", "manifest.json")  # they tell what rows take in memory, which depends on how they come
+    assert {**_files(run.dataset), **{name: at_once[name] for name in sizes}} == at_once
 
 
 def test_the_manifest_has_the_hash_of_every_other_file(run: Run) -> None:

@@ -69,9 +69,10 @@ _ATTACHED = pa.schema(
     ]
 )
 _ATTACH = """
-CREATE OR REPLACE TEMP TABLE published AS
+CREATE TEMP TABLE placed AS
 SELECT p.* REPLACE (t.split AS split, t.positive_ids AS positive_ids, t.hard_negatives AS hard_negatives), t.slices
-FROM published AS p JOIN attached AS t USING (triplet_id)
+FROM published AS p JOIN attached AS t USING (triplet_id);
+CREATE OR REPLACE TEMP VIEW published AS FROM placed
 """
 _EVERY_IMAGE = """
 CREATE OR REPLACE TEMP TABLE named AS SELECT image_id FROM read_parquet({catalog})
