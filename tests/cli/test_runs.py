@@ -108,6 +108,7 @@ def test_retry_and_report_go_by_the_recipe_of_the_run(finished: Finished) -> Non
     assert (folder / RUN / "report.html").is_file()
 
 
+@pytest.mark.long
 def test_a_preview_shows_rows_and_estimates_the_whole(tmp_path: Path) -> None:
     done = cirgen(tmp_path, "preview", "demo", "-n", "4", "--price-per-million", "2", "--json")
     assert done.returncode == 0, done.stderr

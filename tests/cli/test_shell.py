@@ -118,6 +118,7 @@ def test_a_piped_run_draws_no_bars_and_prints_json_alone(tmp_path: Path) -> None
     assert json.loads(done.stdout)["stages"]
 
 
+@pytest.mark.long
 def test_drawing_figures_tells_where_they_are_as_json(tmp_path: Path) -> None:
     pytest.importorskip("resvg_py")
     done = cirgen(tmp_path, "world", "render", "--out", "toys", "--images", "3", "--json")

@@ -31,6 +31,7 @@ def ranks(folder: Path, *encoders: str, **settings: Any) -> dict[str, dict[str, 
     return {row["triplet_id"]: dict(row["scores"]) for row in pq.read_table(run.verdicts).to_pylist()}
 
 
+@pytest.mark.long
 def test_the_best_of_several_encoders_counts_and_a_rival_is_one_for_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,7 +35,7 @@ def judge_all(server: Served, answered: dict[str, str]) -> None:
         answered[row["id"]] = verdict
 
 
-@pytest.mark.parametrize("verdicts_before", [1, 7])
+@pytest.mark.parametrize("verdicts_before", [pytest.param(1, marks=pytest.mark.long), 7])
 def test_a_server_that_is_killed_in_the_middle_keeps_every_verdict_that_it_answered(
     run: Run, verdicts_before: int
 ) -> None:

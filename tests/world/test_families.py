@@ -43,6 +43,7 @@ def test_no_training_figure_of_any_level_is_in_a_gallery_of_any_level():
         assert not any(may_train(purpose, figure) for figure in galleries)
 
 
+@pytest.mark.long
 def test_every_figure_trains_at_most_one_purpose():
     for figure in training_figures("judge-encoder", "medium", 5, 300):
         assert training_bucket(figure) == "judge-encoder"

@@ -42,6 +42,7 @@ def between(lesson: Lesson, before: str, after: str) -> str:
     return lesson.question.split(before, 1)[1].split(after, 1)[0].strip()
 
 
+@pytest.mark.long
 def test_a_split_text_says_the_same_in_single_changes() -> None:
     for reference, target, rng in pairs():
         text, parts = change_parts(reference, target, rng) or ("", [])

@@ -177,6 +177,7 @@ def test_under_autocast_sums_stay_float32() -> None:
         assert torch.equal(BankLoss(0.02)(queries, bank, positives), exact)
 
 
+@pytest.mark.long
 @pytest.mark.integration
 def test_the_script_that_compares_it_with_the_plain_formula_runs_and_agrees() -> None:
     script = Path(__file__).parents[3] / "benchmark" / "perf" / "bank_loss.py"

@@ -133,6 +133,7 @@ def test_an_arm_of_half_a_query_is_trained_and_examined_so(corpus_folder: Path, 
     assert len({tuple(of(results, name, "last").queries["rank"].to_pylist()) for name in arms}) == 3
 
 
+@pytest.mark.long
 def test_a_bank_with_extra_images_holds_none_that_a_query_is_about(corpus_folder: Path, tmp_path: Path) -> None:
     two = {**TINY_PRESET["stages"]["two"], "bank": {"extra_images": True}}
     preset = alone("corpus", stages={**TINY_PRESET["stages"], "two": two})
@@ -147,6 +148,7 @@ def test_a_bank_with_extra_images_holds_none_that_a_query_is_about(corpus_folder
     assert found == digest([images.content(name) for name in rest])
 
 
+@pytest.mark.long
 def test_pictures_that_both_training_and_queries_show_are_counted(corpus_folder: Path, tmp_path: Path) -> None:
     """The human-like triplets are about the figures that ship, of which this corpus has its test split, too."""
     preset = alone("human", human={"kind": "world", "triplets": 600})
