@@ -159,7 +159,7 @@ class Tables:
         """Write the rows to files, which go with the connection: the lists of all would not fit into memory."""
         catalog, written = quoted(str(self._run.catalog)), folder / "rows"
         written.mkdir(parents=True)
-        span = _SPAN.format(count=len(self._spans))
+        span = _SPAN.format(count=len(self._spans)) if len(self._spans) > 1 else "0"
         for number, part in enumerate(self._parts(folder / "parts")):
             target = f"{quoted(str(written / f'{number}.parquet'))} (FORMAT parquet)"  # one even where there is no row
             if len(self._spans) > 1:
