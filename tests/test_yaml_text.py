@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cirgen.yaml_text import NotYamlError, read_yaml, write_yaml
@@ -17,6 +17,7 @@ _DOCUMENTS = st.dictionaries(
 )
 
 
+@settings(deadline=None, max_examples=300)
 @given(_DOCUMENTS)
 def test_a_document_reads_back_as_it_was_written(document: dict[str, Any]) -> None:
     read = read_yaml(write_yaml(document)).data

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -59,11 +59,13 @@ def slow_groups(structure: NDArray[np.uint64], colors: NDArray[np.uint8]) -> lis
     return group
 
 
+@settings(max_examples=150, deadline=None)
 @given(collections())
 def test_groups_are_what_comparing_all_pairs_finds(pictures: tuple[NDArray[np.uint64], NDArray[np.uint8]]) -> None:
     assert near_duplicate_groups(*pictures).tolist() == slow_groups(*pictures)
 
 
+@settings(max_examples=100, deadline=None)
 @given(collections(), st.randoms())
 def test_groups_are_a_partition_that_no_order_changes(
     pictures: tuple[NDArray[np.uint64], NDArray[np.uint8]], dice: object
@@ -80,6 +82,7 @@ def test_groups_are_a_partition_that_no_order_changes(
         assert (groups[left] == groups[right]) == (back[left] == back[right])
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.integers(1, 30).flatmap(lambda n: st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)))))
 def test_components_do_not_depend_on_how_edges_arrive(edges: list[tuple[int, int]]) -> None:
     count = max((max(edge) for edge in edges), default=0) + 1

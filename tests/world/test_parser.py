@@ -3,7 +3,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cirgen.world import evaluation_grammar, grammar
@@ -21,6 +21,7 @@ INTENTS = ["any", *grammar.INTENTS]
 @pytest.mark.parametrize("intent", INTENTS)
 @pytest.mark.parametrize("module", GRAMMARS)
 @given(pair=pairs, seed=seeds)
+@settings(max_examples=300, deadline=None)
 def test_a_text_applied_to_the_reference_yields_the_target(module, intent: str, pair, seed: int) -> None:
     reference, target = pair
     text = module.change(reference, target, random.Random(seed), intent)
@@ -41,6 +42,7 @@ def test_every_intent_is_met_by_the_random_pairs() -> None:
 
 @pytest.mark.parametrize("module", GRAMMARS)
 @given(figure=figures, seed=seeds)
+@settings(max_examples=400, deadline=None)
 def test_a_caption_tells_exactly_what_can_be_seen(module, figure: Figure, seed: int) -> None:
     text = module.caption(figure, random.Random(seed))
     assert parse_caption(text) == visible_attributes(figure), text
@@ -48,6 +50,7 @@ def test_a_caption_tells_exactly_what_can_be_seen(module, figure: Figure, seed: 
 
 @pytest.mark.parametrize("module", GRAMMARS)
 @given(figure=figures, seed=seeds)
+@settings(max_examples=200, deadline=None)
 def test_a_short_caption_tells_nothing_false(module, figure: Figure, seed: int) -> None:
     told = parse_caption(module.caption(figure, random.Random(seed), words=10))
     assert told
@@ -55,6 +58,7 @@ def test_a_short_caption_tells_nothing_false(module, figure: Figure, seed: int) 
 
 
 @given(pair=pairs, seed=seeds)
+@settings(max_examples=300, deadline=None)
 def test_a_text_said_twice_in_two_grammars_says_the_same(pair, seed: int) -> None:
     reference, target = pair
     rng = random.Random(seed)
@@ -115,6 +119,7 @@ def test_examples(text: str, claims: set[object]) -> None:
 
 
 @given(words=st.lists(st.sampled_from(sorted({phrase.removesuffix("_") for phrase, _ in phrases()})), max_size=12))
+@settings(max_examples=1000, deadline=None)
 def test_any_words_in_any_order_are_read_or_refused(words: list[str]) -> None:
     claims = parse(" ".join(words))
     assert claims is None or isinstance(apply(claims, BASE), Figure)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from typer.testing import CliRunner
 
 from cirgen.errors import UserError
@@ -88,6 +88,7 @@ def test_one_false_claim_makes_a_text_incorrect(text: str) -> None:
 
 
 @given(pair=pairs, seed=seeds)
+@settings(max_examples=200, deadline=None)
 def test_the_change_back_is_not_the_change(pair: tuple[Figure, Figure], seed: int) -> None:
     reference, target = pair
     text = grammar.change(target, reference, random.Random(seed), "attribute")
@@ -98,6 +99,7 @@ def test_the_change_back_is_not_the_change(pair: tuple[Figure, Figure], seed: in
 
 @pytest.mark.parametrize("module", [grammar, evaluation_grammar])
 @given(pair=pairs, seed=seeds)
+@settings(max_examples=200, deadline=None)
 def test_what_a_grammar_writes_is_correct_exhaustive_and_unique(module, pair, seed: int) -> None:
     reference, target = pair
     text = module.change(reference, target, random.Random(seed)) or ""
@@ -106,6 +108,7 @@ def test_what_a_grammar_writes_is_correct_exhaustive_and_unique(module, pair, se
 
 
 @given(pair=pairs, seed=seeds)
+@settings(max_examples=200, deadline=None)
 def test_omissions_leave_a_text_correct(pair, seed: int) -> None:
     reference, target = pair
     text = evaluation_grammar.change(reference, target, random.Random(seed), exhaustive=False) or ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cirgen.recipe_file import load_recipe
@@ -25,6 +25,7 @@ TRUTH = read_truth(shipped() / TABLE)
 
 
 @given(pair=pairs, seed=seeds, module=st.sampled_from((grammar, evaluation_grammar)))
+@settings(max_examples=200)
 def test_a_query_is_in_one_slice_by_its_changes_and_in_that_of_what_it_was_asked_to_lead_with(
     pair, seed: int, module
 ) -> None:
