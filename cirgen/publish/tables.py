@@ -127,7 +127,7 @@ COPY (
     FROM {part} AS j
     LEFT JOIN positives AS p USING (triplet_id)
     LEFT JOIN accepted_texts AS a USING (reference_id, target_id)
-) TO {target}
+) TO {place} ({form})
 """
 
 _NAMED = """
@@ -159,15 +159,17 @@ class Tables:
         """Write the rows to files, which go with the connection: the lists of all would not fit into memory."""
         catalog, written = quoted(str(self._run.catalog)), folder / "rows"
         written.mkdir(parents=True)
-        span = _SPAN.format(count=len(self._spans)) if len(self._spans) > 1 else "0"
+        span, form = "0", "FORMAT parquet"  # one file even where there is no row
+        if len(self._spans) > 1:
+            span, form = _SPAN.format(count=len(self._spans)), "FORMAT parquet, PARTITION_BY (span)"
         for number, part in enumerate(self._parts(folder / "parts")):
-            target = f"{quoted(str(written / f'{number}.parquet'))} (FORMAT parquet)"  # one even where there is no row
-            if len(self._spans) > 1:
-                target = f"{quoted(str(written / str(number)))} (FORMAT parquet, PARTITION_BY (span))"
+            told = {"part": part, "catalog": catalog, "span": span, "form": form}
             for statement in (_POSITIVES, _TEXTS, _PUBLISHED):
-                self._connection.execute(statement.format(part=part, catalog=catalog, span=span, target=target))
+                self._connection.execute(statement.format(**told, place=quoted(str(written / str(number)))))
         shutil.rmtree(folder / "parts", ignore_errors=True)
-        self._connection.execute(f"CREATE TEMP VIEW published AS FROM {_parquet_of(written.rglob('*.parquet'))}")
+        self._connection.execute(
+            f"CREATE TEMP VIEW published AS FROM {_parquet_of(filter(Path.is_file, written.rglob('*')))}"
+        )
 
     def _parts(self, folder: Path) -> list[str]:
         """Return relations of some `PART_ROWS` triplets each; all triplets of a reference are in one."""
