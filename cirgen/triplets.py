@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cirgen.corpus_folder import corpus_folder
 from cirgen.dataset_cache import cache_of
 from cirgen.errors import UserError
 from cirgen.pictures import decode
@@ -44,7 +45,7 @@ def load_triplets(
     the columns of `triplets`, and `reference` and `target`: PIL images, RGB, upright, decoded when a row is read.
 
     Args:
-        path_or_repo: a dataset folder, or a dataset repository on the Hub.
+        path_or_repo: a dataset folder, the run that it is of, or a dataset repository on the Hub.
         split: train, validation or test, as far as the corpus has it.
         config: `triplets`, or `rejected`.
         revision: branch, tag or commit of the repository.
@@ -66,7 +67,7 @@ def load_pictures(
     """Load the pictures of a corpus by image id; arguments and errors as of `load_triplets`."""
     pictures = load_config(path_or_repo, "images", "train", revision)
     if images is None and "image" not in pictures.column_names:
-        images = _originals_of_run(Path(path_or_repo).expanduser().parent)
+        images = _originals_of_run(Path(_name(path_or_repo)).parent)
     return CorpusPictures(pictures, None if images is None else _Originals(local_path(str(images))))
 
 
@@ -129,7 +130,10 @@ def _told(name: str) -> Iterator[None]:
     try:
         yield
     except ConnectionError as error:
-        raise UserError(f"The Hub cannot be reached for '{name}' ({error}); give a dataset folder.") from error
+        raise UserError(
+            f"There is no folder '{name}' here, and the Hub cannot be reached for a repository of that name ({error}); "
+            "correct the path, or try again."
+        ) from error
     except FileNotFoundError:  # there is no such corpus, which others tell
         raise
     except (DatasetsError, ValueError) as error:
@@ -144,8 +148,13 @@ def _told(name: str) -> Iterator[None]:
 
 
 def _name(path_or_repo: str | Path) -> str:
+    """Return what `datasets` is to open.
+
+    Raises:
+        UserError: a run that has no dataset yet.
+    """
     folder = Path(path_or_repo).expanduser()
-    return str(folder) if folder.is_dir() else str(path_or_repo)
+    return str(corpus_folder(folder)) if folder.is_dir() else str(path_or_repo)
 
 
 def _configs(name: str, revision: str | None) -> list[str]:

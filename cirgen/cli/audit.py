@@ -207,7 +207,7 @@ def _with_default(settings: Settings) -> Settings:
 
 
 def _run_with_card(corpus: str) -> Path:
-    from cirgen.audit.corpora.open import run_of
+    from cirgen.corpus_folder import run_of
 
     run = run_of(Path(corpus))
     if run is None:

@@ -10,10 +10,11 @@ import typer
 
 from cirgen.cli.options import OUTPUT, JsonOption
 from cirgen.cli.session import told_how_to_go_on
+from cirgen.corpus_folder import corpus_folder
 
 
 def bench(
-    corpus: Annotated[str, typer.Argument(help="Dataset folder (RUN/dataset), or a repository on the Hub.")],
+    corpus: Annotated[str, typer.Argument(help="Run, dataset folder, or a repository on the Hub.")],
     preset: Annotated[str, typer.Option(help="Preset file, or the name of a shipped one (cirgen presets ls).")],
     root: Annotated[
         Path | None, typer.Option(help="Your copy of FashionIQ or CIRR, where the preset reads one.")
@@ -46,6 +47,8 @@ def bench(
     from cirgen_benchmark.verdict.table import EXPLAINED, tables
     from cirgen_benchmark.verdict.words import sentence
 
+    if Path(corpus).is_dir():
+        corpus = str(corpus_folder(Path(corpus)))
     folder = output or Path("runs") / "bench" / f"{_name(corpus)}-{chosen.name}"
     with told_how_to_go_on((folder / "work").is_dir), hold(folder, joinable=False):
         quieten_transformers()

@@ -64,7 +64,8 @@ class _Source(NamedTuple):
 
 
 def _source(corpus: Path) -> _Source:
-    from cirgen.audit.corpora.open import dataset_folder, run_of
+    from cirgen.audit.corpora.open import dataset_folder
+    from cirgen.corpus_folder import run_of
     from cirgen.cli.session import known_run
     from cirgen.lock import hold
 

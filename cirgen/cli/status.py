@@ -33,10 +33,12 @@ def status(folder: RunArgument, as_json: JsonOption = False) -> None:
     found = figures(run)
     if as_json:
         files = [file._asdict() for file in unreadable(run)]
-        typer.echo(json.dumps({**found.record(), "unreadable": files, **places(run)}, indent=2))
+        typer.echo(json.dumps({**found.record(), "limit": run.limit, "unreadable": files, **places(run)}, indent=2))
         return
     console = Console(markup=False)
     console.print(_table(found))
+    if run.limit is not None:
+        console.print(f"limited to the first {run.limit:,} images of the source, by --limit", highlight=False)
     for reason, count in found.rejected.items():
         console.print(f"  {count:,} rejected: {reason}", highlight=False)
     if found.speed:

@@ -94,11 +94,9 @@ def bench_section(record: Mapping[str, Any]) -> str:
         )
         for one in record["contrasts"]
     ]
-    indicative = ["", "It is indicative: too little was trained for more."] if record.get("indicative") else []
     return "\n".join(
         [
             f"**{record['verdict']}**",
-            *indicative,
             "",
             f"`{record['metric']}`, percent; {len(record['seeds'])} seeds, {record['queries']:,} queries, "
             f"{record['references']:,} references; intervals: {record['intervals']}.",

@@ -10,10 +10,11 @@ from cirgen.audit.corpora.options import Options
 from cirgen.audit.corpora.ours import is_ours, read_ours
 from cirgen.audit.corpora.table import BUILDERS, read_table
 from cirgen.audit.corpus import Corpus
+from cirgen.corpus_folder import corpus_folder, run_of
 from cirgen.errors import UserError
 from cirgen.publish.manifest import MANIFEST_NAME
 
-__all__ = ["Options", "corpus_name", "dataset_folder", "open_corpus", "run_of"]
+__all__ = ["Options", "corpus_name", "dataset_folder", "open_corpus"]
 
 PATHS = ("/", ".", "~")
 """A name that starts so is a path, no hub id."""
@@ -45,11 +46,6 @@ def _was_saved(path: Path) -> bool:
     return any((path / mark).is_file() for mark in ("state.json", "dataset_dict.json"))
 
 
-def run_of(path: Path) -> Path | None:
-    """Return the run folder that a path is, None where it is none."""
-    return path if (path / "store").is_dir() and (path / "recipe.yaml").is_file() else None
-
-
 def dataset_folder(name: str) -> Path | None:
     """Return the dataset folder that cirgen wrote, of a run or by itself; None where a corpus is something else.
 
@@ -57,12 +53,9 @@ def dataset_folder(name: str) -> Path | None:
         UserError: a run that has no dataset yet.
     """
     path = Path(name).expanduser()
-    run = run_of(path)
-    if run is None:
-        return path if all((path / part).exists() for part in (MANIFEST_NAME, "triplets", "images")) else None
-    if not (run / "dataset").is_dir():
-        raise UserError(f"The run in {run} has no dataset yet; go on with `cirgen run`.")
-    return run / "dataset"
+    if run_of(path) is not None:
+        return corpus_folder(path)
+    return path if all((path / part).exists() for part in (MANIFEST_NAME, "triplets", "images")) else None
 
 
 def corpus_name(name: str) -> str:

@@ -85,7 +85,7 @@ def test_make_publish_finds_the_corpora_of_the_checkout() -> None:
 def test_the_page_of_corpora_shows_each_side_by_side_with_figures_of_their_own(small: Corpus, tmp_path: Path) -> None:
     for name in ("one", "two"):
         shutil.copytree(small.folder, tmp_path / "cards" / name)
-    bench = {"verdict": "The corpus helps by 2.0 points.", "indicative": True, "corpora": {}}
+    bench = {"verdict": "The corpus helps by 2.0 points.", "corpora": {}}
     (tmp_path / "cards" / "two" / "measured" / "bench.json").write_text(json.dumps(bench))
     done = cirgen(tmp_path, "world", "cards", "cards")
     assert done.returncode == 0, done.stderr
@@ -101,7 +101,8 @@ def test_the_page_of_corpora_shows_each_side_by_side_with_figures_of_their_own(s
     assert lines["good, of what the filters accepted"][0].startswith(f"{100 * truth:.1f} %")
     assert lines["shortcut rate"][0] == "\u2013", "nobody audited these"
     assert "**one** was not benched." in page
-    assert "The corpus helps by 2.0 points. It is indicative" in page
+    assert "The corpus helps by 2.0 points." in page
+    assert lines["of these left out, between two splits"][0] == f"{manifest['corpus']['left_out']['accepted']:,}"
 
 
 def test_a_folder_without_corpora_is_told(tmp_path: Path) -> None:
