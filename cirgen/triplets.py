@@ -131,8 +131,8 @@ def _told(name: str) -> Iterator[None]:
         yield
     except ConnectionError as error:
         raise UserError(
-            f"There is no folder '{name}' here, and the Hub cannot be reached for a repository of that name ({error}); "
-            "correct the path, or try again."
+            f"There is no folder '{name}' here, and the Hub cannot be reached for a repository of that name "
+            f"({error}); correct the path, or try again."
         ) from error
     except FileNotFoundError:  # there is no such corpus, which others tell
         raise

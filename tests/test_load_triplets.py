@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -155,3 +156,13 @@ def test_importing_cirgen_imports_no_heavy_library() -> None:
     program = "import cirgen, sys; print({'datasets', 'pyarrow', 'torch', 'PIL'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_a_run_stands_for_its_dataset(run: Run) -> None:
+    (run.folder / "recipe.yaml").write_text(f"images: {{kind: folder, path: {run.folder.parent / 'images'}}}")
+    assert load_triplets(run.folder)[0]["triplet_id"] == load_triplets(run.dataset)[0]["triplet_id"]
+    export(with_recipe(run, export={"images": "none"}))
+    _check(run, load_triplets(run.folder)[0])
+    shutil.rmtree(run.dataset)
+    with pytest.raises(UserError, match="has no dataset yet; go on with `cirgen run`"):
+        load_triplets(run.folder)

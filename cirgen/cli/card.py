@@ -36,8 +36,8 @@ def card(
     Example: cirgen card runs/demo --truth
     """
     from cirgen.audit.corpora.open import dataset_folder
-    from cirgen.corpus_folder import run_of
     from cirgen.cli.quiet import quieten_datasets
+    from cirgen.corpus_folder import run_of
     from cirgen.publish.card_page import card_page, check_card
     from cirgen.shards import write_text
 

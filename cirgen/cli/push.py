@@ -65,8 +65,8 @@ class _Source(NamedTuple):
 
 def _source(corpus: Path) -> _Source:
     from cirgen.audit.corpora.open import dataset_folder
-    from cirgen.corpus_folder import run_of
     from cirgen.cli.session import known_run
+    from cirgen.corpus_folder import run_of
     from cirgen.lock import hold
 
     folder = dataset_folder(str(corpus))

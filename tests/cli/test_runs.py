@@ -52,7 +52,8 @@ def test_a_run_prints_what_it_does_and_no_chatter_of_libraries(finished: Finishe
 def test_status_agrees_with_itself(finished: Finished) -> None:
     folder, _ = finished
     figures = json.loads(cirgen(folder, "status", str(RUN), "--json").stdout)
-    assert figures["images"] == 40
+    assert (figures["images"], figures["limit"]) == (40, 40)
+    assert "limited to the first 40 images of the source" in cirgen(folder, "status", str(RUN)).stdout
     assert figures["stages"]["caption"]["ok"] == 40
     assert "pending" not in figures["stages"]["modify"]
     assert figures["accepted"] + figures["rejected_total"] == figures["triplets"]
