@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cirgen.parquet_sql import rows_of
 from cirgen.run_folder import Run
-from cirgen.store import quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -17,7 +17,7 @@ def captions(run: Run, connection: duckdb.DuckDBPyConnection) -> str:
     if not plan.is_file():
         return "(SELECT '' AS image_id, '' AS text WHERE false)"
     return (
-        f"(SELECT p.image_id, c.text FROM read_parquet({quoted(str(plan))}) AS p "
+        f"(SELECT p.image_id, c.text FROM {rows_of(plan)} AS p "
         f"JOIN {run.store.current(connection, 'caption')} AS c USING (key) "
         "WHERE p.prompt_index = 0 AND p.sample_index = 0 AND c.status = 'ok')"
     )

@@ -24,9 +24,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cirgen.file_locks import exclusive
+from cirgen.parquet_sql import rows_of
 from cirgen.schemas import stage_schema
 from cirgen.shards import flush_to_disk, write_batches
-from cirgen.store import Store, quoted
+from cirgen.store import Store
 
 MANY_SHARDS = 32
 """A stage is compacted when it has more small shards than this: a fresh run of 32,000 rows, or a resumed one."""
@@ -119,8 +120,7 @@ def _merge(store: Store, stage: str, shards: list[Path]) -> None:
 
 def _sorted_rows(store: Store, stage: str, shards: list[Path]) -> Iterator[pa.RecordBatch]:
     schema = stage_schema(stage)
-    files = ", ".join(quoted(str(shard)) for shard in shards)
-    query = f"SELECT * FROM read_parquet([{files}]) ORDER BY key, attempt, row_hash"
+    query = f"SELECT * FROM {rows_of(*shards)} ORDER BY key, attempt, row_hash"
     with store.connect() as connection:
         for batch in connection.sql(query).to_arrow_reader(ROW_GROUP_ROWS):
             yield batch.cast(schema)

@@ -22,6 +22,7 @@ from cirgen.filters.fitted import label_contents, with_label_contents
 from cirgen.images import RunImages
 from cirgen.keys import recipe_hash
 from cirgen.models import Models
+from cirgen.parquet_sql import rows_of
 from cirgen.publish.counts import accepted_count
 from cirgen.publish.origins import prompts
 from cirgen.report.fits import LABELS
@@ -34,7 +35,7 @@ from cirgen.stages.filter_tools import Toolbox
 from cirgen.stages.ingest import ingest
 from cirgen.stages.modify_plan import Planner
 from cirgen.stages.pair import pair
-from cirgen.store import quoted, stream
+from cirgen.store import stream
 
 _CAPTION_TEXTS = pa.schema([pa.field("image_id", pa.string()), pa.field("text", pa.string())])
 
@@ -129,7 +130,7 @@ def _caption_texts(run: Run) -> Path:
     path = run.derived / "captions.parquet"
     with run.store.connect() as connection:
         query = f"""
-            SELECT i.image_id, coalesce(c.text, '') AS text FROM read_parquet({quoted(str(run.catalog))}) AS i
+            SELECT i.image_id, coalesce(c.text, '') AS text FROM {rows_of(run.catalog)} AS i
             LEFT JOIN {captions(run, connection)} AS c USING (image_id) ORDER BY i.image_id
         """
         rows: Iterator[dict[str, str]] = (row for batch in stream(connection, query) for row in batch.to_pylist())

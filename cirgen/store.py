@@ -23,7 +23,9 @@ import pyarrow as pa
 
 from cirgen.damage import check_shard, damage_told
 from cirgen.file_locks import exclusive, remove_unclaimed, shared
+from cirgen.full_disk import full_disk_told
 from cirgen.keys import digest
+from cirgen.parquet_sql import rows_of
 from cirgen.schemas import RERUN_STATUSES, is_stage, stage_schema
 from cirgen.shards import TEMPORARY_SUFFIX, write_rows
 
@@ -94,13 +96,14 @@ class Store:
 
         Raises:
             UserError: a table that is read through it turns out to be damaged.
+            OSError: the disk is full.
         """
         with shared(self.root / READERS_LOCK):
             scratch = self.root / SCRATCH / uuid.uuid4().hex  # its own: DuckDB numbers its files from 0 in each
             scratch.parent.mkdir(parents=True, exist_ok=True)  # DuckDB makes the last folder alone, when it spills
             settings = {"memory_limit": MEMORY_LIMIT, "temp_directory": str(scratch), "threads": "2"}
             try:
-                with damage_told(), duckdb.connect(":memory:", config={**settings}) as connection:
+                with full_disk_told(), damage_told(), duckdb.connect(":memory:", config={**settings}) as connection:
                     # it would print between the bars of the run
                     connection.execute("SET enable_progress_bar = false")
                     yield connection
@@ -118,7 +121,7 @@ class Store:
             name = f"empty_{stage.replace('-', '_').replace('.', '_')}"
             connection.register(name, stage_schema(stage).empty_table())
             return name
-        return f"read_parquet([{', '.join(quoted(shard) for shard in shards)}])"
+        return rows_of(*shards)
 
     def current(self, connection: duckdb.DuckDBPyConnection, stage: str, among: str = "") -> str:
         """Return the SQL of a relation with the current row of every key of a stage.
@@ -151,7 +154,7 @@ class Store:
             relation = stream(
                 connection,
                 "SELECT min(p) AS p, any_value(w.attempt) AS attempt, any_value(w.last_status) AS last_status "
-                f"FROM read_parquet({quoted(str(plan))}) AS p JOIN {pending} AS w USING (key) "
+                f"FROM {rows_of(plan)} AS p JOIN {pending} AS w USING (key) "
                 f"GROUP BY p.key ORDER BY {order}",
             )
             for batch in relation:
@@ -175,7 +178,7 @@ class Store:
         if "ok" in again:
             raise ValueError("a row that is ok never runs again")
         rows = self.rows(connection, stage)
-        planned = f"(SELECT DISTINCT key FROM read_parquet({quoted(str(plan))}))"
+        planned = f"(SELECT DISTINCT key FROM {rows_of(plan)})"
         connection.execute(
             f"CREATE TEMP TABLE not_ok AS SELECT p.key FROM {planned} AS p "
             f"ANTI JOIN (SELECT key FROM {rows} WHERE status = 'ok') AS done USING (key)"
@@ -198,7 +201,7 @@ class Store:
             else:
                 query = (
                     "SELECT coalesce(c.status, 'pending') AS s, count(*) FROM "
-                    f"(SELECT DISTINCT key FROM read_parquet({quoted(str(plan))})) AS p "
+                    f"(SELECT DISTINCT key FROM {rows_of(plan)}) AS p "
                     f"LEFT JOIN {current} AS c USING (key) GROUP BY s ORDER BY s"
                 )
             return {str(status): int(count) for status, count in connection.execute(query).fetchall()}
@@ -279,8 +282,3 @@ def stream(
     """Yield the rows of a query, `BATCH_ROWS` at a time."""
     reader: Any = connection.sql(query, params=parameters).to_arrow_reader(BATCH_ROWS)
     yield from reader
-
-
-def quoted(text: str) -> str:
-    """Quote a string for SQL."""
-    return "'" + text.replace("'", "''") + "'"

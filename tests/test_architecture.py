@@ -68,3 +68,9 @@ def test_the_files_that_are_checked_are_there() -> None:
 @pytest.mark.parametrize("path", sorted((PACKAGE / "filters").glob("*.py")), ids=lambda path: path.name)
 def test_a_filter_knows_no_stage(path: Path) -> None:
     assert not within(imports_of(path), "cirgen.stages")
+
+
+def test_parquet_is_read_by_sql_in_one_way_alone() -> None:
+    """A bare `read_parquet` takes folders called `model=small` for columns, and `*` in a name for a pattern."""
+    readers = {path.name for path in PACKAGE.rglob("*.py") if "read_parquet(" in path.read_text(encoding="utf8")}
+    assert readers == {"parquet_sql.py"}

@@ -21,12 +21,13 @@ from pathlib import Path
 
 import duckdb
 
+from cirgen.parquet_sql import quoted
 from cirgen.publish.parquet import write_split
 from cirgen.publish.tables import SPLITS, Tables
 from cirgen.recipe import Recipe
 from cirgen.run_folder import Run
 from cirgen.schemas import CATALOG, TRIPLET, VERDICT
-from cirgen.store import Store, quoted
+from cirgen.store import Store
 
 GROUP_SIZE = 2  # pictures
 TEXTS_PER_PAIR = 2

@@ -25,8 +25,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cirgen.compaction import compact
+from cirgen.parquet_sql import quoted
 from cirgen.schemas import GENERATION
-from cirgen.store import Store, quoted
+from cirgen.store import Store
 
 STAGE = "caption"
 PLAN = pa.schema([pa.field("key", pa.string()), pa.field("image_id", pa.string())])

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 
 from cirgen.backends.speed import told
+from cirgen.parquet_sql import rows_of
 from cirgen.run_folder import SPEED
-from cirgen.store import quoted
 
 if TYPE_CHECKING:
     from cirgen.run_folder import Run
@@ -97,8 +97,5 @@ def _verdicts(run: Run) -> dict[str, int]:
     if not run.verdicts.is_file():
         return {}
     with run.store.connect() as connection:
-        query = (
-            f"SELECT reason, count(*) AS n FROM read_parquet({quoted(str(run.verdicts))}) "
-            "GROUP BY reason ORDER BY n DESC, reason"
-        )
+        query = f"SELECT reason, count(*) AS n FROM {rows_of(run.verdicts)} GROUP BY reason ORDER BY n DESC, reason"
         return {str(reason): int(count) for reason, count in connection.execute(query).fetchall()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
-from cirgen.store import quoted
+from cirgen.parquet_sql import rows_of
 
 if TYPE_CHECKING:
     from cirgen.run_folder import Run
@@ -26,7 +26,7 @@ def unreadable(run: Run, limit: int | None = None) -> list[Unreadable]:
     """Return the files that the source has now and that could not be taken in, by name; at most `limit` of them."""
     if not run.ingest_plan.is_file():
         return []
-    plan = f"read_parquet({quoted(str(run.ingest_plan))})"
+    plan = rows_of(run.ingest_plan)
     with run.store.connect() as connection:
         query = (
             f"SELECT DISTINCT p.alias.source_id AS name, c.status, c.error FROM {plan} AS p "

@@ -15,7 +15,7 @@ from cirgen.filters.registry import FILTERS
 from cirgen.publish.counts import Counts
 from cirgen.publish.features import card_features
 from cirgen.publish.images import ImageMode
-from cirgen.publish.license import UNKNOWN, card_license, hub_license
+from cirgen.publish.license import by_license, card_license, hub_license
 from cirgen.publish.origins import (
     embedded_pictures,
     embedded_roles,
@@ -105,7 +105,7 @@ def card(
             opening_share=opening_count / counts.accepted,
             distinct_share=tables.distinct_texts() / counts.accepted,
             text_license=hub_license(run.recipe.export.license),
-            image_licenses={hub_license(name) or UNKNOWN: number for name, number in licenses.items()},
+            image_licenses=by_license(licenses),
             **(more or {}),
         )
     )

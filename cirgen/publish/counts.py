@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cirgen.captions import captions
+from cirgen.parquet_sql import rows_of
 from cirgen.publish.places import public_fields
 from cirgen.run_folder import Run
-from cirgen.store import quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -90,17 +90,17 @@ class Counts:
 def count(run: Run) -> Counts:
     """Count a run from its derived tables and its store."""
     with run.store.connect() as connection:
-        rejected = f"SELECT reason, count(*) FROM {_table(run.verdicts)} WHERE reason <> '' GROUP BY 1"
+        rejected = f"SELECT reason, count(*) FROM {rows_of(run.verdicts)} WHERE reason <> '' GROUP BY 1"
         reasons = _counts(connection, rejected)
-        statuses = _counts(connection, f"SELECT status, count(*) FROM {_table(run.triplets)} GROUP BY 1")
+        statuses = _counts(connection, f"SELECT status, count(*) FROM {rows_of(run.triplets)} GROUP BY 1")
         taken_in = run.store.statuses("ingest", run.ingest_plan)
         planned, written = sum(statuses.values()), statuses.get("ok", 0)
         return Counts(
             found=sum(taken_in.values()),
             readable=taken_in.get("ok", 0),
-            unique=_one(connection, f"SELECT count(*) FROM {_table(run.catalog)}"),
+            unique=_one(connection, f"SELECT count(*) FROM {rows_of(run.catalog)}"),
             captioned=_captioned(run, connection),
-            pairs=_one(connection, f"SELECT count(*) FROM {_table(run.pairs)}"),
+            pairs=_one(connection, f"SELECT count(*) FROM {rows_of(run.pairs)}"),
             planned=planned,
             written=written,
             filters=tuple(_filters(run, written, reasons)),
@@ -112,7 +112,7 @@ def count(run: Run) -> Counts:
 def accepted_count(run: Run) -> int:
     """Return how many triplets of a run no filter rejected."""
     with run.store.connect() as connection:
-        return _one(connection, f"SELECT count(*) FROM {_table(run.verdicts)} WHERE reason = ''")
+        return _one(connection, f"SELECT count(*) FROM {rows_of(run.verdicts)} WHERE reason = ''")
 
 
 def _filters(run: Run, seen: int, reasons: dict[str, int]) -> Iterable[FilterCount]:
@@ -139,10 +139,6 @@ def _captioned(run: Run, connection: duckdb.DuckDBPyConnection) -> int | None:
     if not run.caption_plan.is_file():
         return None
     return _one(connection, f"SELECT count(*) FROM {captions(run, connection)}")
-
-
-def _table(path: object) -> str:
-    return f"read_parquet({quoted(str(path))})"
 
 
 def _one(connection: duckdb.DuckDBPyConnection, query: str) -> int:

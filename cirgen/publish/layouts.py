@@ -17,12 +17,13 @@ from typing import Any
 from cirgen import __version__
 from cirgen.errors import UserError
 from cirgen.images import RunImages
+from cirgen.parquet_sql import rows_of
 from cirgen.publish.folder import remove_folder, replaced_folder
 from cirgen.publish.manifest import MANIFEST_NAME, file_hashes
 from cirgen.recipe import Layout
 from cirgen.run_folder import Run
 from cirgen.sources.registry import SOURCES
-from cirgen.store import quoted, stream
+from cirgen.store import stream
 
 SPLIT = "train"
 PICTURES = "images"
@@ -146,7 +147,7 @@ _PAIRS = """
 WITH said AS (
     SELECT t.reference_id, t.target_id, t.text, min(list_position(?::VARCHAR[], t.prompt)) AS place,
            first(t.reference_caption) AS reference_caption, first(t.target_caption) AS target_caption
-    FROM read_parquet({triplets}) AS t JOIN read_parquet({verdicts}) AS v USING (triplet_id)
+    FROM {triplets} AS t JOIN {verdicts} AS v USING (triplet_id)
     WHERE v.reason = '' AND t.split = ? GROUP BY t.reference_id, t.target_id, t.text
 ), pairs AS (
     SELECT reference_id, target_id, list(text ORDER BY place, text) AS texts,
@@ -154,8 +155,8 @@ WITH said AS (
     FROM said GROUP BY reference_id, target_id
 )
 SELECT p.*, {columns} FROM pairs AS p
-JOIN read_parquet({catalog}) AS r ON r.image_id = p.reference_id
-JOIN read_parquet({catalog}) AS t ON t.image_id = p.target_id
+JOIN {catalog} AS r ON r.image_id = p.reference_id
+JOIN {catalog} AS t ON t.image_id = p.target_id
 ORDER BY r.aliases[1].source_id, t.aliases[1].source_id, p.reference_id, p.target_id
 """
 _END_COLUMNS = (
@@ -168,7 +169,7 @@ def _entries(run: Run, pictures: _Pictures | None) -> Iterator[Entry]:
     """Yield the accepted pairs of the training split, by the names of their pictures."""
     tables = {"triplets": run.triplets, "verdicts": run.verdicts, "catalog": run.catalog}
     columns = ", ".join(_END_COLUMNS.format(short, end) for short, end in (("r", "reference"), ("t", "target")))
-    query = _PAIRS.format(columns=columns, **{name: quoted(str(path)) for name, path in tables.items()})
+    query = _PAIRS.format(columns=columns, **{name: rows_of(path) for name, path in tables.items()})
     prompts = [run.prompt(reference).reference for reference in run.recipe.modify.prompts]
     with run.store.connect() as connection, run.progress.step("Write layouts") as step:
         for batch in stream(connection, query, [prompts, SPLIT]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping
 
 HUB_LICENSES = frozenset(
@@ -44,6 +45,14 @@ def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9.+]+", "-", name.lower()).strip("-") or UNKNOWN
 
 
+def by_license(images: Mapping[str, int]) -> dict[str, int]:
+    """Return the number of images by the Hub's spelling of their licence; several spellings of one are one."""
+    counts: Counter[str] = Counter()
+    for name, number in images.items():
+        counts[hub_license(name) or UNKNOWN] += number
+    return dict(sorted(counts.items()))
+
+
 def license_file(texts: str, images: Mapping[str, int], published: bool) -> str:
     """Return the text of LICENSE.
 
@@ -58,6 +67,6 @@ def license_file(texts: str, images: Mapping[str, int], published: bool) -> str:
         "Images keep the licence of their source; each row of the config `images` names it, with author and URL.",
         "Image files are part of this dataset." if published else "Image files are not part of this dataset.",
     ]
-    lines += [f"  {count:,} images: {hub_license(name) or UNKNOWN}" for name, count in sorted(images.items())]
+    lines += [f"  {count:,} images: {name}" for name, count in by_license(images).items()]
     lines += ["", "Licence texts: https://spdx.org/licenses/"]
     return "\n".join(lines) + "\n"

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cirgen.parquet_sql import rows_of
 from cirgen.publish.places import public_name
-from cirgen.store import quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
 def source_names(connection: duckdb.DuckDBPyConnection, catalog: Path, image_ids: Iterable[str]) -> dict[str, str]:
     """Return image id to the first `source_id` of some pictures of a catalog (`schemas.CATALOG`)."""
-    query = (
-        "SELECT image_id, aliases[1].source_id "
-        f"FROM read_parquet({quoted(str(catalog))}) WHERE list_contains(?, image_id)"
-    )
+    query = f"SELECT image_id, aliases[1].source_id FROM {rows_of(catalog)} WHERE list_contains(?, image_id)"
     found = connection.execute(query, [sorted(set(image_ids))]).fetchall()
     return {str(image_id): public_name(str(name)) for image_id, name in found}

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from cirgen.captions import captions
+from cirgen.parquet_sql import quoted, rows_of
 from cirgen.publish.features import IMAGE
 from cirgen.publish.names import source_names
 from cirgen.publish.places import public_name
 from cirgen.run_folder import Run
 from cirgen.schemas import ALIAS, UNWRITTEN
-from cirgen.store import quoted, stream
+from cirgen.store import stream
 
 if TYPE_CHECKING:
     import duckdb
@@ -85,7 +86,7 @@ SELECT {columns}, t.target_group, v.scores,
        CASE WHEN v.reason IS NOT NULL THEN v.reason
             WHEN t.status <> 'ok' THEN '{unwritten}: ' || t.status
             ELSE error('triplet ' || t.triplet_id || ' has no verdict: filter again before you export') END AS reason
-FROM read_parquet({triplets}) AS t LEFT JOIN read_parquet({verdicts}) AS v USING (triplet_id)
+FROM {triplets} AS t LEFT JOIN {verdicts} AS v USING (triplet_id)
 """
 
 # ids are hexadecimal hashes
@@ -106,7 +107,7 @@ FROM (
     SELECT j.triplet_id, j.reference_id, j.target_id, other.target_group
     FROM {part} AS j JOIN {part} AS other USING (reference_id, text) WHERE other.reason = ''
 ) AS k
-JOIN read_parquet({catalog}) AS c ON c."group" = k.known
+JOIN {catalog} AS c ON c."group" = k.known
 WHERE c.image_id <> k.target_id AND c.image_id <> k.reference_id
 GROUP BY k.triplet_id
 """
@@ -148,7 +149,7 @@ class Tables:
         self._connection = connection
         ((scratch,),) = connection.execute("SELECT current_setting('temp_directory')").fetchall()
         connection.execute(f"SET partitioned_write_flush_threshold = {FLUSH_ROWS}")
-        planned = self._count(f"SELECT count(*) FROM read_parquet({quoted(str(run.triplets))})")
+        planned = self._count(f"SELECT count(*) FROM {rows_of(run.triplets)}")
         self._spans = _spans(max(1, math.ceil(planned / PART_ROWS)))
         self._publish(Path(scratch) / "published")
         kept = "true" if run.recipe.export.rejected else "reason = ''"
@@ -157,7 +158,7 @@ class Tables:
 
     def _publish(self, folder: Path) -> None:
         """Write the rows to files, which go with the connection: the lists of all would not fit into memory."""
-        catalog, written = quoted(str(self._run.catalog)), folder / "rows"
+        catalog, written = rows_of(self._run.catalog), folder / "rows"
         written.mkdir(parents=True)
         span, form = "0", "FORMAT parquet"  # one file even where there is no row
         if len(self._spans) > 1:
@@ -168,12 +169,12 @@ class Tables:
                 self._connection.execute(statement.format(**told, place=quoted(str(written / str(number)))))
         shutil.rmtree(folder / "parts", ignore_errors=True)
         self._connection.execute(
-            f"CREATE TEMP VIEW published AS FROM {_parquet_of(filter(Path.is_file, written.rglob('*')))}"
+            f"CREATE TEMP VIEW published AS FROM {rows_of(*sorted(filter(Path.is_file, written.rglob('*'))))}"
         )
 
     def _parts(self, folder: Path) -> list[str]:
         """Return relations of some `PART_ROWS` triplets each; all triplets of a reference are in one."""
-        triplets, verdicts = (quoted(str(path)) for path in (self._run.triplets, self._run.verdicts))
+        triplets, verdicts = (rows_of(path) for path in (self._run.triplets, self._run.verdicts))
         columns = ", ".join(f't."{name}"' for name in _STORED)
         told = {"columns": columns, "triplets": triplets, "verdicts": verdicts, "unwritten": UNWRITTEN}
         self._connection.execute(_JUDGED.format(**told))
@@ -185,7 +186,7 @@ class Tables:
             told = {"low": quoted(low), "high": quoted(high), "folder": quoted(str(place))}
             self._connection.execute(_PARTS.format(parts=len(self._spans), **told))
         names = {path.name for path in folder.glob("*/*")}
-        return [_parquet_of(folder.glob(f"*/{name}/*")) for name in sorted(names)]
+        return [rows_of(*sorted(folder.glob(f"*/{name}/*"))) for name in sorted(names)]
 
     def _score_columns(self) -> dict[str, str]:
         """Return column name to `filter.score`, in the order of the recipe's filters."""
@@ -260,7 +261,7 @@ class Tables:
 
     def sizes(self, image_ids: Iterable[str]) -> dict[str, tuple[int, int]]:
         """Return width and height of images, in pixels."""
-        catalog = f"read_parquet({quoted(str(self._run.catalog))})"
+        catalog = rows_of(self._run.catalog)
         query = f"SELECT image_id, width, height FROM {catalog} WHERE list_contains(?, image_id)"
         found = self._connection.execute(query, [sorted(set(image_ids))]).fetchall()
         return {str(image_id): (int(width), int(height)) for image_id, width, height in found}
@@ -286,7 +287,7 @@ class Tables:
             yield from batch.to_pylist()
 
     def _named_rows(self) -> str:
-        catalog = f"read_parquet({quoted(str(self._run.catalog))})"
+        catalog = rows_of(self._run.catalog)
         unwritten = "''" if self._run.caption_plan.is_file() else "c.caption"
         return (
             f"SELECT c.* EXCLUDE (caption), coalesce(m.text, {unwritten}) AS caption FROM {catalog} AS c "
@@ -309,10 +310,6 @@ def _spans(count: int) -> list[tuple[str, str]]:
     """Return the bounds of so many ranges of ids, the upper one excluded; `_SPAN` is an id's number among them."""
     lows = (f"{-(-number * 16**6 // count):06x}" for number in range(1, count))
     return list(pairwise(["", *lows, "g"]))
-
-
-def _parquet_of(files: Iterable[Path]) -> str:
-    return f"read_parquet([{', '.join(quoted(str(path)) for path in sorted(files))}], hive_partitioning = false)"
 
 
 def _public_models(batch: pa.RecordBatch) -> pa.RecordBatch:

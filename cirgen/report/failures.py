@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cirgen.parquet_sql import rows_of
 from cirgen.run_folder import Run
-from cirgen.store import quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -78,6 +78,6 @@ def failures(run: Run, connection: duckdb.DuckDBPyConnection) -> list[Failure]:
 
 def _planned(run: Run, connection: duckdb.DuckDBPyConnection, stage: str, plan: Path) -> str:
     return (
-        f"(SELECT DISTINCT key FROM read_parquet({quoted(str(plan))})) AS p "
+        f"(SELECT DISTINCT key FROM {rows_of(plan)}) AS p "
         f"LEFT JOIN {run.store.current(connection, stage)} AS c USING (key)"
     )

@@ -11,9 +11,9 @@ from cirgen.errors import UserError
 from cirgen.filters.fit import Curve
 from cirgen.filters.registry import FILTERS
 from cirgen.filters.threshold import FIT_SUFFIX, BoundedFilter
+from cirgen.parquet_sql import rows_of
 from cirgen.publish.places import public_name
 from cirgen.run_folder import Run
-from cirgen.store import quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -75,7 +75,7 @@ def _bounds(part: BoundedFilter, name: str, triplets: pa.Table, used: dict[str, 
 
 def seen(run: Run, connection: duckdb.DuckDBPyConnection, name: str, part: BoundedFilter) -> pa.Table:
     """Return what a filter decided on: the triplets that it scored, with their scores."""
-    triplets, verdicts = (f"read_parquet({quoted(str(path))})" for path in (run.triplets, run.verdicts))
+    triplets, verdicts = (rows_of(path) for path in (run.triplets, run.verdicts))
     columns = [f't."{column}"' for column in dict.fromkeys(("triplet_id", *part.decides_on))]
     scores = [f"v.scores['{name}.{score}'] AS \"{score}\"" for score in part.score_notes]
     first = next(iter(part.score_notes))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cirgen.captions import captions
+from cirgen.parquet_sql import rows_of
 from cirgen.run_folder import Run
-from cirgen.store import quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -29,7 +29,7 @@ class Sample:
     def __init__(self, run: Run, connection: duckdb.DuckDBPyConnection) -> None:
         self._run = run
         self._connection = connection
-        triplets, verdicts = (f"read_parquet({quoted(str(path))})" for path in (run.triplets, run.verdicts))
+        triplets, verdicts = (rows_of(path) for path in (run.triplets, run.verdicts))
         self._judged = f"(SELECT t.*, v.reason FROM {triplets} AS t JOIN {verdicts} AS v USING (triplet_id))"
 
     def accepted(self, count: int = ACCEPTED) -> list[dict[str, Any]]:

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from cirgen.errors import UserError
 from cirgen.filters.similarity import Similarity, SimilaritySettings
+from cirgen.parquet_sql import rows_of
 from cirgen.report.fits import seen
 from cirgen.report.plots import Window
 from cirgen.run_folder import Run
-from cirgen.store import quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -37,12 +37,12 @@ def any_two(run: Run) -> Cosines | None:
 
 def mined(run: Run, connection: duckdb.DuckDBPyConnection) -> Cosines:
     """Return cosines of mined pairs."""
-    return _drawn(connection, f"SELECT pair_id AS id, similarity FROM read_parquet({quoted(str(run.pairs))})")
+    return _drawn(connection, f"SELECT pair_id AS id, similarity FROM {rows_of(run.pairs)}")
 
 
 def accepted(run: Run, connection: duckdb.DuckDBPyConnection) -> Cosines:
     """Return cosines of accepted triplets."""
-    triplets, verdicts = (f"read_parquet({quoted(str(path))})" for path in (run.triplets, run.verdicts))
+    triplets, verdicts = (rows_of(path) for path in (run.triplets, run.verdicts))
     judged = f"{triplets} AS t JOIN {verdicts} AS v USING (triplet_id)"
     return _drawn(connection, f"SELECT triplet_id AS id, similarity FROM {judged} WHERE reason = ''")
 

@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 
 from cirgen.errors import UserError
 from cirgen.keys import digest
+from cirgen.parquet_sql import rows_of
 from cirgen.run_folder import Run
 from cirgen.shards import write_batches
-from cirgen.store import quoted
 
 Origin = Literal["all", "accepted", "rejected"]
 ORIGINS: tuple[Origin, ...] = get_args(Origin)
@@ -176,7 +176,7 @@ def draw(run: Run, rows: int, origin: Origin = "all", seed: int = 0) -> Sample:
         raise UserError(f"The run in {run.folder} has no verdicts to review yet; go on with `cirgen run`.")
     wanted = STRATA if origin == "all" else (origin,)
     with run.store.connect() as connection:
-        triplets, verdicts = (f"read_parquet({quoted(str(path))})" for path in (run.triplets, run.verdicts))
+        triplets, verdicts = (rows_of(path) for path in (run.triplets, run.verdicts))
         written = (
             "SELECT t.triplet_id, t.reference_id, t.text, t.target_id, "
             "CASE WHEN v.reason = '' THEN 'accepted' ELSE 'rejected' END AS stratum "

@@ -12,19 +12,20 @@ from numpy.typing import NDArray
 
 from cirgen.errors import UserError
 from cirgen.keys import draw
+from cirgen.parquet_sql import rows_of
 from cirgen.recipe import Export
 from cirgen.run_folder import Run
 from cirgen.schemas import CATALOG
 from cirgen.shards import write_rows
 from cirgen.stages.grouping import near_duplicate_groups
-from cirgen.store import quoted, stream
+from cirgen.store import stream
 
 _PICTURES = """
 CREATE TEMP TABLE pictures AS
 WITH planned AS (
     SELECT i.image_id, i.pixel_hash, i.perceptual_hash, i.color_hash, i.width, i.height,
         i.blob, i."offset", i."length", CASE WHEN i.blob = '' THEN p.path ELSE '' END AS path, p.caption, p.alias
-    FROM read_parquet({plan}) AS p JOIN {current} AS i USING (key) WHERE i.status = 'ok'
+    FROM {plan} AS p JOIN {current} AS i USING (key) WHERE i.status = 'ok'
 ), merged AS (
     SELECT min(image_id) AS image_id, list(DISTINCT alias ORDER BY alias) AS aliases, pixel_hash,
         coalesce(first(caption ORDER BY alias, image_id, caption) FILTER (caption <> ''), '') AS caption
@@ -49,7 +50,7 @@ def write_catalog(run: Run, plan: Path) -> None:
     """
     with run.store.connect() as connection:
         current = run.store.current(connection, "ingest")
-        connection.execute(_PICTURES.format(plan=quoted(str(plan)), current=current))
+        connection.execute(_PICTURES.format(plan=rows_of(plan), current=current))
         ids, structure, colors = _hashes(connection)
         if not len(ids):
             raise _nothing_readable(connection, plan, current)
@@ -95,7 +96,7 @@ def split_of(group: str, seed: int, shares: Export) -> str:
 def _nothing_readable(connection: duckdb.DuckDBPyConnection, plan: Path, current: str) -> UserError:
     name, error, count = connection.execute(
         "SELECT first(p.alias.source_id ORDER BY p.alias), first(i.error ORDER BY p.alias), count(*) "
-        f"FROM read_parquet({quoted(str(plan))}) AS p JOIN {current} AS i USING (key)"
+        f"FROM {rows_of(plan)} AS p JOIN {current} AS i USING (key)"
     ).fetchall()[0]
     return UserError(
         f"None of the {count} images can be used; the first, '{name}', fails with '{error}': "

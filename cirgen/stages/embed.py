@@ -21,9 +21,10 @@ from cirgen.backends.base import ImageReader
 from cirgen.encoders.base import Encoder, Vector
 from cirgen.keyed_vectors import KEY_TYPE, KeyedVectors, write_keys, write_matrix
 from cirgen.keys import KEY_SCHEME, digest
+from cirgen.parquet_sql import rows_of
 from cirgen.run_folder import Run
 from cirgen.shards import write_rows
-from cirgen.store import quoted, stream
+from cirgen.store import stream
 
 IMAGE_PLAN = pa.schema([("key", pa.string()), ("row", pa.int64()), ("image_id", pa.string())])
 TEXT_PLAN = pa.schema([("key", pa.string()), ("row", pa.int64()), ("text", pa.string())])
@@ -145,7 +146,7 @@ def _write_distinct(run: Run, scratch: Path, path: Path, planned: Iterator[dict[
     """Write a text plan with each text once, sorted and numbered by key; return how many there are."""
     unsorted = scratch / "unsorted.parquet"
     write_rows(unsorted, planned, TEXT_PLAN)
-    query = f"SELECT key, first(text) AS text FROM read_parquet({quoted(str(unsorted))}) GROUP BY key ORDER BY key"
+    query = f"SELECT key, first(text) AS text FROM {rows_of(unsorted)} GROUP BY key ORDER BY key"
     with run.store.connect() as connection:
         rows = itertools.chain.from_iterable(batch.to_pylist() for batch in stream(connection, query))
         return write_rows(path, ({**fields, "row": row} for row, fields in enumerate(rows)), TEXT_PLAN)
@@ -185,7 +186,7 @@ def _row(key: str, vector: NDArray[np.float32], attempt: int = 0) -> dict[str, A
 
 def _write_vectors(run: Run, plan: Path, rows: int, path: Path) -> None:
     """Write the matrix of a plan: which rows are current is settled without their vectors, which are read once."""
-    planned = f"read_parquet({quoted(str(plan))})"
+    planned = rows_of(plan)
     with run.store.connect() as connection:
         stored = run.store.rows(connection, "embed")
         current = run.store.current(connection, "embed", among=planned)

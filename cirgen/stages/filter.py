@@ -21,12 +21,13 @@ from cirgen.filters.base import Filter, FilterSettings, Score
 from cirgen.filters.registry import FILTERS
 from cirgen.filters.tools import Question, Tools
 from cirgen.keys import KEY_SCHEME, digest
+from cirgen.parquet_sql import rows_of
 from cirgen.run_folder import Run
 from cirgen.schemas import NOT_SCORED, RERUN_STATUSES, UNWRITTEN, VERDICT
 from cirgen.shards import distinct, write_rows
 from cirgen.stages.ask import STAGE as OBSERVE
 from cirgen.stages.ask import RunAsker
-from cirgen.store import quoted, stream
+from cirgen.store import stream
 
 _KEYS = pa.schema([pa.field("triplet_id", pa.string()), pa.field("key", pa.string())])
 _MARKS = pa.schema([pa.field("triplet_id", pa.string()), pa.field("marks", pa.map_(pa.string(), pa.float64()))])
@@ -68,7 +69,7 @@ def _name(settings: FilterSettings) -> str:
 
 
 def _triplets(run: Run) -> str:
-    return f"read_parquet({quoted(str(run.triplets))})"
+    return rows_of(run.triplets)
 
 
 def _count(connection: duckdb.DuckDBPyConnection, test: str) -> int:
@@ -246,10 +247,10 @@ class _Step:
         """Have the filter's questions answered, then yield pending triplets with the answers."""
         plan = folder / "questions.parquet"
         self._asker().observe(self._questions(), plan, f"Observe: {self._name}")
-        observed = self._run.store.current(self._connection, OBSERVE, among=f"read_parquet({quoted(str(plan))})")
+        observed = self._run.store.current(self._connection, OBSERVE, among=rows_of(plan))
         yield from self._to_score(
             ", o.raw AS observed, o.status AS observed_status, o.error AS observed_error",
-            f"JOIN read_parquet({quoted(str(plan))}) AS q USING (triplet_id) JOIN {observed} AS o ON o.key = q.key",
+            f"JOIN {rows_of(plan)} AS q USING (triplet_id) JOIN {observed} AS o ON o.key = q.key",
         )
 
     def _questions(self) -> Iterator[tuple[str, Question]]:

@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from cirgen.parquet_sql import quoted, rows_of
 from cirgen.run_folder import Run
 from cirgen.shards import write_rows
 from cirgen.sources.registry import SOURCES
 from cirgen.stages.signals import GivenPairs
-from cirgen.store import quoted
 
 _NAMES = pa.schema([pa.field("reference", pa.string()), pa.field("target", pa.string())])
 
@@ -64,11 +64,11 @@ def _named(run: Run) -> Iterator[duckdb.DuckDBPyConnection]:
     with run.scratch() as folder, run.store.connect() as connection:
         path = folder / "named.parquet"
         write_rows(path, rows, _NAMES)
-        connection.execute(f"CREATE TEMP VIEW named AS FROM read_parquet({quoted(str(path))})")
+        connection.execute(f"CREATE TEMP VIEW named AS FROM {rows_of(path)}")
         connection.execute(f"""
             CREATE TEMP TABLE pictures AS
             SELECT file_row_number AS position, "group", split, aliases
-            FROM read_parquet({quoted(str(run.catalog))}, file_row_number = true)
+            FROM {rows_of(run.catalog, options="file_row_number = true")}
         """)
         connection.execute("""
             CREATE TEMP TABLE names AS

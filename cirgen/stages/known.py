@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from cirgen.errors import UserError
 from cirgen.filters.tools import Match
 from cirgen.fingerprints import HASHES, Fingerprints, contents, of_table, read_fingerprints, write_list
+from cirgen.parquet_sql import rows_of
 from cirgen.run_folder import Run
-from cirgen.store import quoted, stream
+from cirgen.store import stream
 
 
 def write_run_list(run: Run, path: Path, name: str, with_names: bool = False) -> int:
@@ -35,7 +36,7 @@ def _run_query(run: Run, connection: Any) -> str:
     return (
         "SELECT c.image_id AS sha256, c.pixel_hash, min(i.perceptual_hash) AS perceptual_hash, "
         "min(i.color_hash) AS color_hash, c.aliases[1].source_id AS name "
-        f"FROM read_parquet({quoted(str(run.catalog))}) AS c JOIN {current} AS i USING (image_id) "
+        f"FROM {rows_of(run.catalog)} AS c JOIN {current} AS i USING (image_id) "
         "WHERE i.status = 'ok' GROUP BY ALL ORDER BY c.image_id"
     )
 

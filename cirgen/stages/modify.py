@@ -12,6 +12,7 @@ from cirgen.backends.base import Backend, ImageReader
 from cirgen.captions import captions as captions_of
 from cirgen.errors import UserError
 from cirgen.filters.registry import FILTERS
+from cirgen.parquet_sql import rows_of
 from cirgen.prompts import Prompt
 from cirgen.report.failures import worst_failure
 from cirgen.run_folder import Run
@@ -19,7 +20,7 @@ from cirgen.schemas import MODIFY_PLAN, NOT_SCORED, TRIPLET
 from cirgen.shards import distinct, write_batches, write_rows
 from cirgen.stages.generate import Generation
 from cirgen.stages.modify_plan import CountTokens, Planner, shown
-from cirgen.store import quoted, stream
+from cirgen.store import stream
 from cirgen.tails import strip_tails
 
 _REJECTED = pa.schema([MODIFY_PLAN.field(name) for name in ("pair_id", "direction", "prompt", "sample_index")])
@@ -72,7 +73,7 @@ def regenerate(run: Run, planner: Planner, images: ImageReader, turn: int) -> in
         added = int(pq.read_metadata(plan).num_rows)
         _write_texts(run, planner, plan, images, turn)
         with run.store.connect() as connection:
-            both = f"read_parquet([{quoted(str(run.modify_plan))}, {quoted(str(plan))}])"
+            both = rows_of(run.modify_plan, plan)
             query = (
                 f"SELECT * FROM {both} QUALIFY row_number() OVER (PARTITION BY triplet_id ORDER BY regenerated) = 1"
             )
@@ -88,7 +89,7 @@ def _write_rejected(run: Run, path: Path, turn: int) -> None:
     asked = [run.prompt(reference) for reference in run.recipe.modify.prompts]
     templates = [] if run.recipe.modify.regenerate.prompt else [p.reference for p in asked if p.task == "template"]
     with run.store.connect() as connection:
-        plan, verdicts = (f"read_parquet({quoted(str(table))})" for table in (run.modify_plan, run.verdicts))
+        plan, verdicts = (rows_of(table) for table in (run.modify_plan, run.verdicts))
         query = f"""
             SELECT p.pair_id, p.direction, p.prompt, p.sample_index FROM {plan} AS p
             JOIN {verdicts} AS v USING (triplet_id)
@@ -118,7 +119,7 @@ def _write_triplets(run: Run, prompts: Iterable[Prompt]) -> None:
         connection.register("prompts", hashes)
         captions = captions_of(run, connection)
         texts = run.store.current(connection, "modify")
-        catalog, plan, pairs = (f"read_parquet({quoted(str(p))})" for p in (run.catalog, run.modify_plan, run.pairs))
+        catalog, plan, pairs = (rows_of(p) for p in (run.catalog, run.modify_plan, run.pairs))
         query = f"""
             SELECT p.triplet_id, p.reference_id, m.text, p.target_id,
                    q.split, p.pair_id, q.signal, q.similarity, q.rank, p.intent AS change_type, p.direction,

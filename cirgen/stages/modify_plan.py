@@ -12,9 +12,10 @@ from cirgen.captions import captions as captions_of
 from cirgen.errors import UserError
 from cirgen.keys import digest, draw, generation_key
 from cirgen.model_settings import Sampling
+from cirgen.parquet_sql import rows_of
 from cirgen.prompts import Prompt
 from cirgen.run_folder import Run
-from cirgen.store import quoted, stream
+from cirgen.store import stream
 
 CountTokens = Callable[[str], int]
 
@@ -98,16 +99,16 @@ class Planner:
     def _pairs(self, rejected: Path | None = None) -> Iterator[dict[str, Any]]:
         """Yield the pairs with captions, or one for each rejected text, with what it was."""
         more = ", x.direction, x.prompt, x.sample_index" if rejected else ""
-        join = f"JOIN read_parquet({quoted(str(rejected))}) AS x USING (pair_id)" if rejected else ""
+        join = f"JOIN {rows_of(rejected)} AS x USING (pair_id)" if rejected else ""
         with self._run.store.connect() as connection:
             captions = captions_of(self._run, connection)
             query = f"""
                 SELECT p.pair_id, p.reference_id, p.target_id, coalesce(r.text, '') AS reference_caption,
                        coalesce(t.text, '') AS target_caption, c.category{more}
-                FROM read_parquet({quoted(str(self._run.pairs))}) AS p
+                FROM {rows_of(self._run.pairs)} AS p
                 LEFT JOIN {captions} AS r ON r.image_id = p.reference_id
                 LEFT JOIN {captions} AS t ON t.image_id = p.target_id
-                JOIN read_parquet({quoted(str(self._run.catalog))}) AS c ON c.image_id = p.target_id
+                JOIN {rows_of(self._run.catalog)} AS c ON c.image_id = p.target_id
                 {join}
                 ORDER BY ALL
                 """

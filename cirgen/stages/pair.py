@@ -24,6 +24,7 @@ from cirgen.cosine import GRID, Vectors, cosines, has_vector, on_grid
 from cirgen.devices import pick_device
 from cirgen.errors import UserError
 from cirgen.keys import digest
+from cirgen.parquet_sql import rows_of
 from cirgen.recipe import Signal
 from cirgen.run_folder import Run
 from cirgen.schemas import PAIR
@@ -34,7 +35,7 @@ from cirgen.stages.given import given_pairs, given_references
 from cirgen.stages.mining import BLOCK_BYTES, Histogram, Pool
 from cirgen.stages.signals import BY_RANK, Chooser, Chosen, GivenPairs, labels
 from cirgen.stages.similarities import Compared, Gallery, Mask, Places, Row
-from cirgen.store import BATCH_ROWS, quoted, stream
+from cirgen.store import BATCH_ROWS, stream
 
 _CHOSEN = pa.schema(
     [
@@ -82,7 +83,7 @@ def _kept(run: Run, unsorted: Path, mining: _Mining) -> Iterator[dict[str, Any]]
     ends = _UNORDERED if run.recipe.modify.directions == "both" else "pair_id" if mining.in_turns else ""
     once = _ONCE.format(ends=ends) if ends else ""
     limit = f"LIMIT {run.recipe.pair.max_pairs}" if run.recipe.pair.max_pairs else ""
-    chosen = f"SELECT * FROM read_parquet({quoted(str(unsorted))}) {once} ORDER BY pair_id {limit}"
+    chosen = f"SELECT * FROM {rows_of(unsorted)} {once} ORDER BY pair_id {limit}"
     with run.store.connect() as connection:
         for batch in distinct(stream(connection, chosen, [mining.labels] if once else None), "pair_id"):
             yield from batch.to_pylist()

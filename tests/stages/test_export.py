@@ -24,7 +24,7 @@ from cirgen.publish import tables
 from cirgen.publish.card import cell, fenced, size_category
 from cirgen.publish.features import IMAGE, card_features, features
 from cirgen.publish.folder import replaced_folder
-from cirgen.publish.license import card_license
+from cirgen.publish.license import by_license, card_license, license_file
 from cirgen.publish.parquet import write_split
 from cirgen.publish.tables import IMAGES, SPLITS, score_column
 from cirgen.recipe import Recipe
@@ -373,6 +373,13 @@ def test_licences_of_texts_and_images_stay_apart() -> None:
     assert card_license("CC BY 4.0", []) == {"license": "cc-by-4.0"}
     assert card_license("cc-by-4.0", ["cc0-1.0"])["license"] == "other"
     assert card_license("mit", [""])["license_name"] == "mit-and-unknown"
+
+
+def test_spellings_of_one_licence_are_counted_together() -> None:
+    images = {"CC BY 4.0": 4, "cc-by-4.0": 3, "CC-BY-4.0": 3, "": 2, "unknown": 1, "Mine": 5}
+    assert by_license(images) == {"Mine": 5, "cc-by-4.0": 10, "unknown": 3}
+    said = license_file("mit", images, published=True)
+    assert said.count("images: cc-by-4.0") == said.count("10 images: cc-by-4.0") == 1
 
 
 def test_size_categories_are_the_hubs() -> None:

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 
 from cirgen.errors import UserError
+from cirgen.full_disk import full_disk_told
+from cirgen.parquet_sql import rows_of
 from cirgen.progress import Progress
 from cirgen.publish.images import plain_picture
 from cirgen.publish.manifest import MANIFEST_NAME
 from cirgen.publish.tables import SPLITS
-from cirgen.store import MEMORY_LIMIT, quoted, stream
+from cirgen.store import MEMORY_LIMIT, stream
 from cirgen.triplets import CorpusPictures, load_pictures
 
 if TYPE_CHECKING:
@@ -117,8 +119,7 @@ class DatasetFolder:
         """
         with _connected() as connection:
             for name, files in (("rows", self.files(split)), ("pictures", self.files("train", "images"))):
-                listed = ", ".join(quoted(str(path)) for path in files)
-                connection.execute(f"CREATE TEMP VIEW {name} AS SELECT * FROM read_parquet([{listed}])")
+                connection.execute(f"CREATE TEMP VIEW {name} AS SELECT * FROM {rows_of(*files)}")
             yield (row for batch in stream(connection, query) for row in batch.to_pylist())
 
     @contextmanager
@@ -135,7 +136,7 @@ def _connected() -> Iterator[duckdb.DuckDBPyConnection]:
 
     with tempfile.TemporaryDirectory(prefix="cirgen-export-") as scratch:
         settings = {"memory_limit": MEMORY_LIMIT, "temp_directory": scratch, "threads": "2"}
-        with duckdb.connect(":memory:", config={**settings}) as connection:
+        with full_disk_told(), duckdb.connect(":memory:", config={**settings}) as connection:
             connection.execute("SET enable_progress_bar = false")
             yield connection
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from cirgen.parquet_sql import rows_of
 from cirgen.publish.parquet import Written, write_split
 from cirgen.publish.tables import HARD_NEGATIVE, SPLITS, Tables
 from cirgen.run_folder import Run
-from cirgen.store import quoted, stream
+from cirgen.store import stream
 from cirgen.world.build import Truth
 from cirgen.world.corpus.mined import Annotator, Truthful
 from cirgen.world.corpus.questions import Question
@@ -75,7 +76,7 @@ FROM published AS p JOIN attached AS t USING (triplet_id);
 CREATE OR REPLACE TEMP VIEW published AS FROM placed
 """
 _EVERY_IMAGE = """
-CREATE OR REPLACE TEMP TABLE named AS SELECT image_id FROM read_parquet({catalog})
+CREATE OR REPLACE TEMP TABLE named AS SELECT image_id FROM {catalog}
 """
 
 
@@ -92,7 +93,7 @@ class CorpusTables(Tables):
         kept = [{name: getattr(one, name) for name in _ATTACHED.names} for one in self.truths]
         connection.register("attached", pa.Table.from_pylist(kept, _ATTACHED))
         connection.execute(_ATTACH)
-        connection.execute(_EVERY_IMAGE.format(catalog=quoted(str(run.catalog))))
+        connection.execute(_EVERY_IMAGE.format(catalog=rows_of(run.catalog)))
 
     @property
     def triplet_schema(self) -> pa.Schema:
