@@ -96,10 +96,19 @@ def load_config(path_or_repo: str | Path, config: str, split: str, revision: str
     name = _name(path_or_repo)
     splits = splits_of(name, config, revision)
     if split not in splits:
-        known = f"{config}: {', '.join(splits)}" if splits else f"configs {', '.join(_configs(name, revision))}"
-        raise UserError(f"The corpus '{name}' has no {config}/{split}; it has {known}.")
+        raise UserError(_without_split(name, config, split, splits, revision))
     with _told(name):
         return load_dataset(name, config, split=split, revision=revision, cache_dir=cache_of(name))
+
+
+def _without_split(name: str, config: str, split: str, splits: Sequence[str], revision: str | None) -> str:
+    configs = _configs(name, revision)
+    if "triplets" not in configs:
+        return (
+            f"'{name}' is no corpus that cirgen wrote; give a run, its dataset folder, or a repository of one."
+        )
+    known = f"{config}: {', '.join(splits)}" if splits else f"configs {', '.join(configs)}"
+    return f"The corpus '{name}' has no {config}/{split}; it has {known}."
 
 
 def splits_of(path_or_repo: str | Path, config: str, revision: str | None = None) -> list[str]:

@@ -166,3 +166,9 @@ def test_a_run_stands_for_its_dataset(run: Run) -> None:
     shutil.rmtree(run.dataset)
     with pytest.raises(UserError, match="has no dataset yet; go on with `cirgen run`"):
         load_triplets(run.folder)
+
+
+def test_a_folder_of_something_else_is_told(tmp_path: Path) -> None:
+    write_rows(tmp_path / "else" / "rows.parquet", [], CATALOG)
+    with pytest.raises(UserError, match="is no corpus that cirgen wrote; give a run, its dataset folder"):
+        load_triplets(tmp_path / "else")

@@ -51,6 +51,20 @@ def test_a_corpus_that_is_not_there_is_told_before_anything_is_drawn(capsys: pyt
     )
 
 
+def test_a_run_stands_for_its_dataset(capsys: pytest.CaptureFixture[str], corpus_folder: Path) -> None:
+    run = Path("mine")
+    (run / "store").mkdir(parents=True)
+    (run / "recipe.yaml").touch()
+    assert "The run in mine has no dataset yet; go on with `cirgen run`." in told(
+        capsys, "bench", "mine", "--preset", "demo"
+    )
+    shutil.copytree(corpus_folder, run / "dataset")
+    assert "cannot be drawn" in refused(
+        capsys, run, curves={"c": {"vary": "human", "values": (8, 48), "arms": ("corpus",)}}
+    )
+    assert Path("runs/bench/mine-tiny").is_dir(), "it is called by the run"
+
+
 def test_a_misspelt_preset_is_guessed(capsys: pytest.CaptureFixture[str], corpus_folder: Path) -> None:
     said = told(capsys, "bench", str(corpus_folder), "--preset", "demmo")
     assert said.startswith("Error: No preset is called 'demmo' (did you mean 'demo'?)")
