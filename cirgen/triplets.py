@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 ENDS = {"reference_id": "reference", "target_id": "target"}
 """Id column to the column that its picture appears under."""
+RUNS = "runs"
+"""Where runs are by default: what is missed below it is not looked for on the Hub."""
 CAUSE_CHARACTERS = 200
 """So much is quoted of what a library says is wrong."""
 
@@ -104,9 +106,7 @@ def load_config(path_or_repo: str | Path, config: str, split: str, revision: str
 def _without_split(name: str, config: str, split: str, splits: Sequence[str], revision: str | None) -> str:
     configs = _configs(name, revision)
     if "triplets" not in configs:
-        return (
-            f"'{name}' is no corpus that cirgen wrote; give a run, its dataset folder, or a repository of one."
-        )
+        return f"'{name}' is no corpus that cirgen wrote; give a run, its dataset folder, or a repository of one."
     known = f"{config}: {', '.join(splits)}" if splits else f"configs {', '.join(configs)}"
     return f"The corpus '{name}' has no {config}/{split}; it has {known}."
 
@@ -160,9 +160,11 @@ def _name(path_or_repo: str | Path) -> str:
     """Return what `datasets` is to open.
 
     Raises:
-        UserError: a run that has no dataset yet.
+        UserError: a run that is not there, or has no dataset yet.
     """
     folder = Path(path_or_repo).expanduser()
+    if folder.parts[:1] == (RUNS,) and Path(RUNS).is_dir() and not folder.exists():
+        raise UserError(f"There is no corpus at '{path_or_repo}': correct the path, or make it with `cirgen run`.")
     return str(corpus_folder(folder)) if folder.is_dir() else str(path_or_repo)
 
 

@@ -172,3 +172,10 @@ def test_a_folder_of_something_else_is_told(tmp_path: Path) -> None:
     write_rows(tmp_path / "else" / "rows.parquet", [], CATALOG)
     with pytest.raises(UserError, match="is no corpus that cirgen wrote; give a run, its dataset folder"):
         load_triplets(tmp_path / "else")
+
+
+def test_a_run_that_is_not_there_is_not_looked_for_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "runs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"There is no corpus at 'runs/dmo': correct the path"):
+        load_triplets("runs/dmo")

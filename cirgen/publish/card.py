@@ -27,7 +27,7 @@ from cirgen.publish.origins import (
     to_yaml,
 )
 from cirgen.publish.parquet import Written
-from cirgen.publish.tables import Tables
+from cirgen.publish.tables import SPLITS, Tables
 from cirgen.resources import data_folder
 from cirgen.run_folder import Run
 
@@ -71,6 +71,7 @@ def card(
     """
     text = (template or data_folder("cards") / TEMPLATE).read_text(encoding="utf8")
     opening, opening_count = tables.openings(3, 1)[0]
+    published = sum(tables.count(split, accepted=True) for split in SPLITS)
     samples = card_samples(tables)
     return (
         _environment(template)
@@ -102,8 +103,8 @@ def card(
             prompts=prompts(run),
             scores=score_rows(run, tables.scores),
             opening=opening,
-            opening_share=opening_count / counts.accepted,
-            distinct_share=tables.distinct_texts() / counts.accepted,
+            opening_share=opening_count / published,
+            distinct_share=tables.distinct_texts() / published,
             text_license=hub_license(run.recipe.export.license),
             image_licenses=by_license(licenses),
             **(more or {}),

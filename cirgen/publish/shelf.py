@@ -166,9 +166,10 @@ def _recall(config: str, method: str) -> Callable[[Corpus], str]:
 _WORDS = (
     "- **Mined** triplets are what `cirgen run` makes of any pictures: near pairs, texts by an MLLM, filters. "
     "For **text-first** queries a change is chosen first, and then every picture that answers it.",
-    "- **Good**: the text is *correct*, leaves no change out, fits no other picture as well, and neither the text nor "
-    "the reference finds the target by itself.",
-    "- **Shortcut rate**: queries of which one half finds the target among its first ten. **Composed** is a search by "
+    "- **Good**, by the exact attributes: the text is *correct*, leaves no change out, fits no other picture as well, "
+    "and more than ten pictures fit the text alone, and the reference alone.",
+    "- **Shortcut rate**, by an encoder, to which look-alikes are not the same: queries of which one half finds the "
+    "target among its first ten; so a good triplet may be a shortcut. **Composed** is a search by "
     "both halves, and **composition gap** its R@10 less that of the better half; below zero, one half does better.",
     "- Splits share no picture, so a triplet with pictures of two splits is in none.",
     "- Intervals are 95 %. A dash: not measured, or there is no such thing in that corpus.",

@@ -11,6 +11,7 @@ import typer
 
 from cirgen.cli.options import OUTPUT, JsonOption
 from cirgen.cli.printing import printer
+from cirgen.corpus_folder import corpus_folder
 from cirgen.world.corpus_cli import cards, corpus
 from cirgen.world.filter_cli import filters, labels
 from cirgen.world.truth_words import MEANINGS, small_gallery
@@ -89,7 +90,7 @@ TRUTH_HELP = "\n\n".join(
 
 @app.command(help=TRUTH_HELP)
 def truth(
-    dataset: Annotated[Path, typer.Argument(help="Dataset folder of a run: RUN/dataset.")],
+    dataset: Annotated[Path, typer.Argument(help="A run, or its dataset folder.")],
     attributes: Annotated[
         Path | None, typer.Option(help="Attribute table of the images; without it the shipped collection's.")
     ] = None,
@@ -100,6 +101,7 @@ def truth(
     from cirgen.world.filter_gain import gain, sentence
     from cirgen.world.truth_report import as_records, judge_dataset, legend, slices, truth_tables
 
+    dataset = corpus_folder(dataset)
     gallery, judged = judge_dataset(dataset, attributes)
     found, gained = slices(gallery, judged, seed=seed), gain(judged, seed)
     if as_json:

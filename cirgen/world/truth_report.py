@@ -43,7 +43,7 @@ def judge_dataset(dataset: Path, attributes: Path | None = None) -> tuple[Galler
     """
     images = _read(dataset / "images", ["image_id"])
     if not images:
-        raise UserError(f"no images under {dataset / 'images'}: name RUN/dataset of a run that has come to its end")
+        raise UserError(f"There is no dataset in {dataset}: name a run that came to its end, or its dataset folder.")
     image_ids = [str(row["image_id"]) for row in images]
     gallery = Gallery.load(attributes or shipped_table(image_ids), only=image_ids)
     accepted = _read(dataset / "triplets", _COLUMNS)

@@ -351,7 +351,7 @@ def test_held_out_pairs_are_a_slice(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_dataset_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="RUN/dataset"):
+    with pytest.raises(UserError, match="name a run that came to its end, or its dataset folder"):
         judge_dataset(tmp_path, tmp_path / "attributes.parquet")
 
 

@@ -46,7 +46,7 @@ def refused(capsys: pytest.CaptureFixture[str], corpus: Path, *overrides: str, *
 
 
 def test_a_corpus_that_is_not_there_is_told_before_anything_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "There is no corpus at 'runs/dmo/dataset': give a dataset folder" in told(
+    assert "There is no corpus at 'runs/dmo/dataset': correct the path" in told(
         capsys, "bench", "runs/dmo/dataset", "--preset", "demo"
     )
 

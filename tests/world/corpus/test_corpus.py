@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -237,6 +238,15 @@ def test_the_card_says_that_it_is_a_diagnostic_and_what_is_bad_about_it(corpus: 
     assert "The mined test queries do not measure composition." in words
     assert "are not good by the exact truth" in words
     assert "It cannot tell" in words
+
+
+def test_the_card_counts_the_texts_that_it_publishes(corpus: Corpus) -> None:
+    texts = [str(row["text"]) for row in corpus.rows("triplets")]
+    opening, number = min(
+        Counter(" ".join(text.lower().split(" ")[:3]) for text in texts).items(), key=lambda one: (-one[1], one[0])
+    )
+    said = f'{number / len(texts):.1%} of the mined texts open with the same three words ("{opening}"), and '
+    assert f"{said}{len(set(texts)) / len(texts):.1%} of them are different" in " ".join(corpus.card.split())
 
 
 # how it is made
