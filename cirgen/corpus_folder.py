@@ -6,6 +6,9 @@ from pathlib import Path
 
 from cirgen.errors import UserError
 
+RUNS = Path("runs")
+"""Where runs go unless --output says otherwise."""
+
 
 def run_of(path: Path) -> Path | None:
     """Return the run folder that a path is, None where it is none."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cirgen.corpus_folder import corpus_folder
+from cirgen.corpus_folder import RUNS, corpus_folder
 from cirgen.dataset_cache import cache_of
 from cirgen.errors import UserError
 from cirgen.pictures import decode
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 ENDS = {"reference_id": "reference", "target_id": "target"}
 """Id column to the column that its picture appears under."""
-RUNS = "runs"
-"""Where runs are by default: what is missed below it is not looked for on the Hub."""
 CAUSE_CHARACTERS = 200
 """So much is quoted of what a library says is wrong."""
 
@@ -163,7 +161,7 @@ def _name(path_or_repo: str | Path) -> str:
         UserError: a run that is not there, or has no dataset yet.
     """
     folder = Path(path_or_repo).expanduser()
-    if folder.parts[:1] == (RUNS,) and Path(RUNS).is_dir() and not folder.exists():
+    if folder.parts[:1] == RUNS.parts and RUNS.is_dir() and not folder.exists():
         raise UserError(f"There is no corpus at '{path_or_repo}': correct the path, or make it with `cirgen run`.")
     return str(corpus_folder(folder)) if folder.is_dir() else str(path_or_repo)
 

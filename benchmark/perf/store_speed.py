@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cirgen.compaction import compact
-from cirgen.parquet_sql import quoted
+from cirgen.parquet_sql import quoted, rows_of
 from cirgen.schemas import GENERATION
 from cirgen.store import Store
 
@@ -128,7 +128,7 @@ def _one(store: Store) -> int:
 
 
 def _by_index(store: Store, root: Path) -> int:
-    plan, index = (f"read_parquet({quoted(str(root / name))})" for name in ("whole.parquet", "index.parquet"))
+    plan, index = (rows_of(root / name) for name in ("whole.parquet", "index.parquet"))
     with store.connect() as connection:
         query = (
             f"SELECT count(*) FROM (SELECT DISTINCT key FROM {plan}) ANTI JOIN "

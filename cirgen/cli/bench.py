@@ -10,7 +10,7 @@ import typer
 
 from cirgen.cli.options import OUTPUT, JsonOption
 from cirgen.cli.session import told_how_to_go_on
-from cirgen.corpus_folder import corpus_folder
+from cirgen.corpus_folder import RUNS, corpus_folder
 
 
 def bench(
@@ -49,7 +49,7 @@ def bench(
 
     if Path(corpus).is_dir():
         corpus = str(corpus_folder(Path(corpus)))
-    folder = output or Path("runs") / "bench" / f"{_name(corpus)}-{chosen.name}"
+    folder = output or RUNS / "bench" / f"{_name(corpus)}-{chosen.name}"
     with told_how_to_go_on((folder / "work").is_dir), hold(folder, joinable=False):
         quieten_transformers()
         if Path(corpus).is_dir():  # a download of gigabytes keeps its bar

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cirgen.cli.options import JsonOption, RecipeArgument, SetOption, command_line
-from cirgen.cli.session import RUNS, new_run, work
+from cirgen.cli.session import new_run, work
+from cirgen.corpus_folder import RUNS
 from cirgen.errors import NothingAcceptedError, UserError
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from cirgen.cli.options import (
     RecipeArgument,
     SetOption,
 )
-from cirgen.cli.session import RUNS, new_run, told_how_to_go_on, work
+from cirgen.cli.session import new_run, told_how_to_go_on, work
+from cirgen.corpus_folder import RUNS
 from cirgen.errors import NothingAcceptedError, UserError
 from cirgen.executors.opening import Where
 

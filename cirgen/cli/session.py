@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from cirgen.cli.interrupts import insistent, stopping_in_time
+from cirgen.corpus_folder import RUNS
 from cirgen.errors import LimitReachedError, UserError
 from cirgen.executors.opening import Where, opened
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from cirgen.run_folder import Run
     from cirgen.store import Store
 
-RUNS = Path("runs")
-"""Where runs go unless --output says otherwise."""
 INTERRUPTED = 130
 CAPPED = 3
 """Exit code of a run that stopped at its cap on cost or time."""
